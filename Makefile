@@ -1,0 +1,66 @@
+# Each target installs what is missing (scripts/install-deps), configures if needed, builds, and does its work.
+#   make demo   [PAYLOAD=file]      the whole story: client behind NAT, relay, node behind NAT, web site
+#   make test                       format, layering, headers, unit, simulation and integration tests
+#   make bench  [BENCH_ROUNDS=3]    build/bench/results.json and a table
+#   make fuzz   [FUZZ_SECONDS=60]   every fuzz target for that long
+#   make faults                     puts faults in, one at a time; the named test must turn red for each (tests/faults)
+#   make format, make lint          rewrite to the house style; every static check on every file
+PRESET ?= release
+BUILD := build/$(PRESET)
+PYTHON := /usr/bin/python3
+# Two compilers at once need about 3 GB; one job a core, and one less than that where memory is short.
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+BENCH_ROUNDS ?= 3
+TEST_LABELS ?= unit|sim|integration
+export HIGGS_BIN := $(CURDIR)/$(BUILD)/bin
+
+.PHONY: all build programs deps configure demo test check-style bench fuzz faults format lint clean
+
+all: build
+
+deps:
+	@scripts/install-deps
+
+configure: deps
+	@test -f $(BUILD)/build.ninja || cmake --preset $(PRESET)
+
+build: configure
+	cmake --build $(BUILD) --parallel $(JOBS)
+
+programs: configure
+	cmake --build $(BUILD) --parallel $(JOBS) --target bosonserver higgsnode higgsvpn higgs-wg
+
+demo: programs
+	$(PYTHON) tests/lab/demo.py $(if $(PAYLOAD),--payload "$(PAYLOAD)")
+
+# What needs no build, cheapest first.
+check-style: deps
+	scripts/format --check
+	$(PYTHON) cmake/check_layering.py
+
+test: check-style build
+	cmake --build $(BUILD) --parallel $(JOBS) --target all_verify_interface_header_sets
+	ctest --test-dir $(BUILD) --parallel $(JOBS) --output-on-failure --no-tests=error -L '$(TEST_LABELS)'
+
+lint: check-style configure
+	cmake --build $(BUILD) --parallel $(JOBS) --target all_verify_interface_header_sets
+	$(PYTHON) scripts/tidy.py --build $(BUILD) --jobs $(JOBS)
+
+format:
+	@scripts/install-deps
+	scripts/format
+
+bench: programs
+	BENCH_ROUNDS=$(BENCH_ROUNDS) $(PYTHON) tests/bench/run.py --out build/bench/results.json
+
+fuzz: deps
+	@test -f build/fuzz/build.ninja || cmake --preset fuzz
+	cmake --build build/fuzz --parallel $(JOBS) --target fuzzers
+	$(PYTHON) tests/fuzz/run.py --build build/fuzz --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+
+faults: deps
+	$(PYTHON) tests/faults/run.py --jobs $(JOBS) $(FAULTS)
+
+clean:
+	rm -rf build

@@ -1,0 +1,107 @@
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "bosonserver/api/endpoint.h"
+#include "bosonserver/api/handlers.h"
+
+namespace higgs::boson {
+namespace {
+
+using enum Access;
+using enum Lane;
+using enum RateClass;
+constexpr auto kUserRole = api::Role::kUser;
+constexpr auto kOperator = api::Role::kOperator;
+constexpr auto kAdmin = api::Role::kAdmin;
+constexpr bool kBody = true;
+constexpr bool kNoBody = false;
+
+// clang-format off
+constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
+  {"POST",   "/api/v1/nodes/challenge",           kPublic, kUserRole, kNoBody, kRegistration, kStore,    create_challenge},
+  {"POST",   "/api/v1/nodes/register",            kPublic, kUserRole, kBody,   kRegistration, kStore,    register_node},
+  {"POST",   "/api/v1/nodes/{id}/heartbeat",      kNode,   kUserRole, kBody,   kGeneral,      kStore,    heartbeat},
+  {"GET",    "/api/v1/nodes",                     kUser,   kUserRole, kNoBody, kGeneral,      kStore,    list_nodes},
+  {"GET",    "/api/v1/nodes/{id}",                kUser,   kUserRole, kNoBody, kGeneral,      kStore,    get_node},
+  {"POST",   "/api/v1/metrics",                   kNode,   kUserRole, kBody,   kGeneral,      kStore,    report_metrics},
+  {"POST",   "/api/v1/routing/request",           kUser,   kUserRole, kBody,   kGeneral,      kStore,    request_route},
+  {"DELETE", "/api/v1/sessions/{id}",             kUser,   kUserRole, kNoBody, kGeneral,      kStore,    end_session},
+  {"POST",   "/api/v1/sessions/{id}/renew",       kUser,   kUserRole, kNoBody, kGeneral,      kStore,    renew_session},
+  {"POST",   "/api/v1/auth/login",                kPublic, kUserRole, kBody,   kLogin,        kPassword, login},
+  {"POST",   "/api/v1/auth/refresh",              kPublic, kUserRole, kBody,   kLogin,        kStore,    refresh},
+  {"POST",   "/api/v1/auth/logout",               kPublic, kUserRole, kBody,   kLogin,        kStore,    logout},
+  {"GET",    "/api/v1/users",                     kUser,   kAdmin,    kNoBody, kGeneral,      kStore,    list_users},
+  {"POST",   "/api/v1/users",                     kUser,   kAdmin,    kBody,   kGeneral,      kPassword, create_user},
+  {"GET",    "/api/v1/users/{id}",                kUser,   kAdmin,    kNoBody, kGeneral,      kStore,    get_user},
+  {"PATCH",  "/api/v1/users/{id}",                kUser,   kAdmin,    kBody,   kGeneral,      kPassword, update_user},
+  {"DELETE", "/api/v1/users/{id}",                kUser,   kAdmin,    kNoBody, kGeneral,      kStore,    delete_user},
+  {"POST",   "/api/v1/admin/nodes/{id}/approve",  kUser,   kOperator, kNoBody, kGeneral,      kStore,    approve_node},
+  {"POST",   "/api/v1/admin/nodes/{id}/ban",      kUser,   kOperator, kNoBody, kGeneral,      kStore,    ban_node},
+  {"POST",   "/api/v1/admin/nodes/{id}/actions",  kUser,   kOperator, kBody,   kGeneral,      kStore,    create_action},
+  {"GET",    "/api/v1/admin/sessions",            kUser,   kOperator, kNoBody, kGeneral,      kStore,    list_sessions},
+  {"GET",    "/api/v1/admin/audit",               kUser,   kOperator, kNoBody, kGeneral,      kStore,    list_audit},
+  {"GET",    "/healthz",                          kPublic, kUserRole, kNoBody, kNone,         kStore,    health},
+  {"GET",    "/readyz",                           kPublic, kUserRole, kNoBody, kNone,         kStore,    ready},
+  {"GET",    "/.well-known/jwks.json",            kPublic, kUserRole, kNoBody, kGeneral,      kStore,    key_set},
+  {"GET",    "/openapi.json",                     kPublic, kUserRole, kNoBody, kGeneral,      kStore,    openapi},
+  {"GET",    "/relay/{id}",                       kRelay,  kUserRole, kNoBody, kGeneral,      kStore,    nullptr},
+  {"GET",    "/metrics",                          kPublic, kUserRole, kNoBody, kNone,         kStore,    nullptr, Listener::kMetrics},
+});
+// clang-format on
+
+std::string_view name_of(Access access) {
+  constexpr std::array<std::string_view, 4> kNames{"public", "user", "node", "relay"};
+  return kNames[static_cast<std::size_t>(access)];
+}
+
+/// Whether the path has the template's form; collects what stands at {places}.
+bool fits(std::string_view path, std::string_view pattern, std::vector<std::string>& parameters) {
+  parameters.clear();
+  while (!path.empty() && !pattern.empty()) {
+    if (path.front() != '/' || pattern.front() != '/') return false;
+    path.remove_prefix(1);
+    pattern.remove_prefix(1);
+    const auto part = path.substr(0, path.find('/'));
+    const auto wanted = pattern.substr(0, pattern.find('/'));
+    if (wanted.starts_with('{')) {
+      if (part.empty()) return false;
+      parameters.emplace_back(part);
+    } else if (part != wanted) {
+      return false;
+    }
+    path.remove_prefix(part.size());
+    pattern.remove_prefix(wanted.size());
+  }
+  return path.empty() && pattern.empty();
+}
+
+}  // namespace
+
+std::span<const ApiEndpoint> endpoints() { return kEndpoints; }
+
+std::string endpoints_json() {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& endpoint : kEndpoints) {
+    list.push_back({{"method", endpoint.method},
+                    {"path", endpoint.path},
+                    {"access", name_of(endpoint.access)},
+                    {"role", endpoint.access == kUser ? std::string(api::to_string(endpoint.least_role)) : ""},
+                    {"listener", endpoint.listener == Listener::kMain ? "main" : "metrics"}});
+  }
+  return list.dump(2);
+}
+
+Match match_endpoint(std::string_view method, std::string_view path) {
+  Match match;
+  // Literal rows stand before those with places, so that "/nodes/challenge" is not taken for a node's id.
+  for (const auto& endpoint : kEndpoints) {
+    std::vector<std::string> parameters;
+    if (endpoint.listener != Listener::kMain || !fits(path, endpoint.path, parameters)) continue;
+    if (endpoint.method == method) return {&endpoint, std::move(parameters), {}};
+    match.allowed += (match.allowed.empty() ? "" : ", ") + std::string(endpoint.method);
+  }
+  return match;
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,53 @@
+// The keys that sign tokens: kept in the store, sealed with a key of the state directory, replaced in time. All tokens
+// of the deployment are signed with the newest and verified with any that is kept.
+//
+// Thread-safe. The constructor and refresh() call the store.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/random.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "base/time.h"
+#include "bosonserver/store/store.h"
+#include "jwt/key_set.h"
+#include "jwt/signer.h"
+
+namespace higgs::boson {
+
+using SealingKey = SecretBytes<32>;
+
+class KeyRing {
+ public:
+  /// Loads the keys; makes one if there is none. Throws std::runtime_error if the store fails, or if a key does not
+  /// open with this sealing key.
+  KeyRing(Store& store, SealingKey sealing_key, RandomSource& random, std::chrono::seconds rotation, WallTime now);
+
+  std::string sign(const jwt::Claims& claims) const;
+  /// A snapshot; keys are never taken out of it.
+  std::shared_ptr<const jwt::KeySet> keys() const;
+
+  /// Takes over what other servers added, makes a new key when the newest is older than the rotation, and removes keys
+  /// older than twice that: no token of theirs is valid any more.
+  Result<void> refresh(WallTime now);
+
+ private:
+  Result<void> load();
+  Result<void> make_key(WallTime now);
+  Bytes seal(const std::string& id, const crypto::Ed25519PrivateKey& key);
+  std::optional<crypto::Ed25519PrivateKey> open(const SigningKeyRecord& record) const;
+
+  Store& store_;
+  const SealingKey sealing_key_;
+  RandomSource& random_;
+  const std::chrono::seconds rotation_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const jwt::KeySet> keys_;    // guarded by mutex_
+  std::shared_ptr<const jwt::Signer> signer_;  // guarded by mutex_
+  std::int64_t newest_ = 0;                    // guarded by mutex_; creation of the signer's key
+};
+
+}  // namespace higgs::boson

@@ -1,0 +1,85 @@
+#include "bosonserver/api/key_ring.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "bosonserver/store/sqlite_store.h"
+#include "jwt/verifier.h"
+
+namespace higgs::boson {
+namespace {
+
+using std::chrono::hours;
+
+class KeyRingTest : public ::testing::Test {
+ protected:
+  KeyRingTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-keys-XXXXXX").string();
+    directory_ = ::mkdtemp(pattern.data());
+    store_ = std::make_unique<SqliteStore>(directory_ / "store.db");
+  }
+  ~KeyRingTest() override {
+    store_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+  KeyRing make(const SealingKey& sealing) { return KeyRing(*store_, sealing, random_, hours(24), now_); }
+  bool verifies(const KeyRing& ring, const std::string& token) const {
+    return jwt::verify(token, *ring.keys(), "", jwt::Audience::kApi, now_).has_value();
+  }
+  jwt::Claims claims() const {
+    const auto seconds = unix_seconds(now_);
+    return {"i", "s", jwt::Audience::kApi, "user", seconds, seconds, seconds + 1'000'000, "id", ""};
+  }
+
+  SeededRandom random_{1};
+  std::filesystem::path directory_;
+  std::unique_ptr<SqliteStore> store_;
+  SealingKey sealing_{random_.array<32>()};
+  WallTime now_ = from_unix_seconds(1'000'000);
+};
+
+TEST_F(KeyRingTest, KeysSurviveARestart) {
+  const auto first = make(sealing_);
+  const auto token = first.sign(claims());
+  const auto second = make(sealing_);
+  EXPECT_TRUE(verifies(second, token));
+  EXPECT_EQ(second.keys()->size(), 1u);
+}
+
+TEST_F(KeyRingTest, KeysAreSealedInTheStore) {
+  make(sealing_);
+  EXPECT_THROW(make(SealingKey(random_.array<32>())), std::runtime_error);
+  const auto record = store_->signing_keys()->at(0);
+  EXPECT_EQ(record.sealed.size(), 24u + 32u + 16u);
+}
+
+TEST_F(KeyRingTest, KeysRotateAndOldOnesVerifyForAWhile) {
+  auto ring = make(sealing_);
+  const auto token = ring.sign(claims());
+  now_ += hours(25);
+  ASSERT_TRUE(ring.refresh(now_));
+  EXPECT_EQ(ring.keys()->size(), 2u);
+  EXPECT_TRUE(verifies(ring, token));
+  const auto newer = ring.sign(claims());
+  now_ += hours(24);
+  ASSERT_TRUE(ring.refresh(now_));
+  EXPECT_FALSE(verifies(ring, token)) << "the first key is gone";
+  EXPECT_TRUE(verifies(ring, newer));
+}
+
+TEST_F(KeyRingTest, AKeyOfAnotherServerOfTheClusterIsTakenOver) {
+  auto ring = make(sealing_);
+  auto other = make(sealing_);
+  now_ += hours(25);
+  ASSERT_TRUE(other.refresh(now_));
+  const auto token = other.sign(claims());
+  EXPECT_FALSE(verifies(ring, token));
+  ASSERT_TRUE(ring.refresh(now_));
+  EXPECT_TRUE(verifies(ring, token));
+  EXPECT_EQ(ring.keys()->size(), 2u) << "it did not make one of its own";
+}
+
+}  // namespace
+}  // namespace higgs::boson

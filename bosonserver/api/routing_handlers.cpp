@@ -1,0 +1,218 @@
+// A route for a client: the best nodes, and a session on the first of them that has room.
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <sstream>
+
+#include "api/routing.h"
+#include "bosonserver/api/answers.h"
+#include "bosonserver/api/handlers.h"
+#include "bosonserver/api/tokens.h"
+#include "bosonserver/domain/address_allocation.h"
+#include "bosonserver/domain/liveness.h"
+#include "bosonserver/domain/route_scoring.h"
+
+namespace higgs::boson {
+namespace {
+
+constexpr std::size_t kShownRoutes = 5;
+/// Another request may take an address between looking and taking.
+constexpr int kAllocationTries = 4;
+
+RouteCandidate candidate_of(const Call& call, const NodeRecord& node) {
+  RouteCandidate candidate;
+  candidate.id = node.id;
+  candidate.relay_link_up = call.services.relay.node_link_up(node.id);
+  candidate.status = current_status(node, candidate.relay_link_up, call.seconds());
+  if (node.location) {
+    candidate.country = node.location->country;
+    candidate.region = node.location->region;
+  }
+  candidate.nat_type = node.network_info.nat_type;
+  candidate.capabilities = node.capabilities;
+  candidate.metrics = node.metrics;
+  candidate.sessions = node.metrics.active_connections;
+  return candidate;
+}
+
+/// Where the client is, coarsely: its network. Clients of one bucket share cached answers.
+std::string geographic_bucket(const Call& call) {
+  const auto from = call.address();
+  return IpPrefix::make(from, from.is_v4() ? 16 : 32)->to_string();
+}
+
+std::string cache_key(const Call& call, const RouteQuery& query) {
+  const auto number = [](const std::optional<double>& value) { return value ? std::to_string(*value) : "-"; };
+  const auto text = [](const std::optional<std::string>& value) {
+    return value ? std::to_string(value->size()) + ":" + *value : "-";
+  };
+  const auto& wanted = query.requirements;
+  return "routes|" + geographic_bucket(call) + "|" + (query.target ? to_string(*query.target) : "-") + "|" +
+         std::string(api::to_string(query.client_nat)) + "|" + number(wanted.min_bandwidth) + "|" +
+         number(wanted.max_latency) + "|" + text(wanted.preferred_country) + "|" + text(wanted.preferred_location);
+}
+
+std::string write_routes(const std::vector<RankedRoute>& routes) {
+  std::ostringstream out;
+  out.precision(17);
+  for (const auto& route : routes)
+    out << to_string(route.id) << ' ' << route.cost << ' ' << route.latency << ' ' << route.bandwidth << '\n';
+  return out.str();
+}
+
+std::vector<RankedRoute> read_routes(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<RankedRoute> routes;
+  std::string id;
+  RankedRoute route;
+  while (in >> id >> route.cost >> route.latency >> route.bandwidth) {
+    const auto parsed = parse_id<NodeId>(id);
+    if (!parsed) continue;
+    route.id = *parsed;
+    routes.push_back(route);
+  }
+  return routes;
+}
+
+/// From the cache, or ranked now and cached; never cached when empty, so that a node that comes is found at once.
+Result<Ranking> find_routes(Call& call, const RouteQuery& query) {
+  const auto key = cache_key(call, query);
+  if (const auto cached = call.services.cache.get(key)) {
+    Ranking ranking;
+    ranking.routes = read_routes(*cached);
+    shuffle_equals(ranking.routes, call.services.random);
+    return ranking;
+  }
+  const auto nodes = call.services.directory.nodes(call.now.monotonic);
+  if (!nodes) return nodes.error();
+  std::vector<RouteCandidate> candidates;
+  for (const auto& node : **nodes) candidates.push_back(candidate_of(call, node));
+  auto ranking = rank_routes(candidates, query, call.services.settings.weights, call.services.random);
+  if (!ranking.routes.empty()) {
+    std::vector<std::string> tags;
+    for (const auto& route : ranking.routes) tags.push_back(route_tag(route.id));
+    call.services.cache.set(key, write_routes(ranking.routes), call.services.settings.route_cache, tags);
+  }
+  return ranking;
+}
+
+net::HttpResponse no_node_fits(const Ranking& ranking, std::uint32_t full) {
+  auto problem = api::Problem::make(409, "no-node-fits", "No node fits");
+  problem.ruled_out = ranking.ruled_out;
+  if (full > 0) problem.ruled_out["full"] += full;
+  std::uint32_t considered = 0;
+  for (const auto& [reason, count] : problem.ruled_out) considered += count;
+  problem.detail = considered == 0 ? "no nodes are registered"
+                                   : "of " + std::to_string(considered) + " nodes none meets the requirements";
+  return problem_answer(problem);
+}
+
+/// Addresses from the node's prefixes and a row for them. kFull: the node has no room.
+Result<SessionRow> open_session(Call& call, const api::RoutingRequest& body, const NodeRecord& node) {
+  for (int attempt = 0; attempt < kAllocationTries; ++attempt) {
+    const auto used = call.services.store.addresses_in_use(node.id);
+    if (!used) return used.error();
+    const std::set<IpAddress> taken(used->begin(), used->end());
+    const auto sessions = std::count_if(taken.begin(), taken.end(), [](const auto& a) { return a.is_v4(); });
+    if (sessions >= static_cast<std::ptrdiff_t>(node.capabilities.max_connections)) return StoreError::kFull;
+    SessionRow session;
+    for (const auto& prefix : node.tunnel_prefixes) {
+      const auto address = allocate_address(prefix, taken, call.services.random);
+      if (!address) return StoreError::kFull;
+      if (address->is_v4()) {
+        session.address4 = *address;
+      } else {
+        session.address6 = *address;
+      }
+    }
+    session.id = SessionId(Uuid::random(call.services.random));
+    session.user = call.user->id;
+    session.node = node.id;
+    session.client = body.client_id;
+    session.wireguard_key = body.wireguard_public_key;
+    session.started_at = call.seconds();
+    session.expires_at = call.seconds() + call.services.settings.session_lifetime.count();
+    const auto added = call.services.store.add_session(session);
+    if (added) return session;
+    if (added.error() != StoreError::kExists) return added.error();
+  }
+  return StoreError::kFull;
+}
+
+std::string route_id(NodeId node) { return "relay-" + to_string(node); }
+
+std::vector<api::Route> shown_routes(const Call& call, const std::vector<RankedRoute>& routes, NodeId selected) {
+  std::vector<api::Route> shown;
+  for (const auto& route : routes) {
+    if (shown.size() >= kShownRoutes && route.id != selected) continue;
+    shown.push_back({route_id(route.id),
+                     api::RouteType::kRelay,
+                     {call.services.server_id, to_string(route.id)},
+                     route.latency,
+                     route.bandwidth,
+                     route.cost,
+                     static_cast<std::uint32_t>(shown.size() + 1)});
+  }
+  return shown;
+}
+
+api::SelectedRoute selected_route(Call& call, const SessionRow& session, const NodeRecord& node,
+                                  const std::string& origin) {
+  const auto full = [](const IpAddress& address) { return *IpPrefix::make(address, address.bit_length()); };
+  const auto token = session_token(call.services, session.id, session.expires_at, call.now);
+  api::SelectedRoute route;
+  route.id = route_id(node.id);
+  route.session_id = session.id;
+  route.relay_endpoint = "wss" + origin.substr(std::string_view("https").size()) + "/relay/" + to_string(session.id);
+  route.node_endpoint.node_id = node.id;
+  auto& wireguard = route.node_endpoint.wireguard_config;
+  wireguard.public_key = node.wireguard_key;
+  wireguard.key_certificate = node.key_certificate;
+  wireguard.address.push_back(full(session.address4));
+  wireguard.allowed_ips.push_back(*IpPrefix::parse("0.0.0.0/0"));
+  if (session.address6) {
+    wireguard.address.push_back(full(*session.address6));
+    wireguard.allowed_ips.push_back(*IpPrefix::parse("::/0"));
+  }
+  wireguard.dns = call.services.settings.dns;
+  wireguard.mtu = call.services.settings.mtu;
+  wireguard.persistent_keepalive = call.services.settings.keepalive;
+  route.session_token = token.text;
+  route.expires_at = token.expires_at;
+  return route;
+}
+
+}  // namespace
+
+net::HttpResponse request_route(Call& call) {
+  const auto body = call.body<api::RoutingRequest>();
+  if (!body) return invalid_body(body.error());
+  const auto origin = call.origin();
+  if (!origin) return problem_answer(400, "bad-host", "The Host header is not usable");
+  const auto standing = call.services.store.live_sessions_of_user(call.user->id);
+  if (!standing) return store_failure(standing.error(), "user");
+  if (*standing >= call.services.settings.sessions_per_user)
+    return problem_answer(409, "too-many-sessions", "This account has too many sessions",
+                          "end one, or wait for abandoned ones to expire");
+
+  const auto ranking =
+      find_routes(call, {body->target_node_id, body->requirements, body->client_network_info.nat_type});
+  if (!ranking) return store_failure(ranking.error(), "node");
+  std::uint32_t full = 0;
+  for (const auto& route : ranking->routes) {
+    const auto node = call.services.store.node(route.id);
+    if (!node && node.error() == StoreError::kNotFound) continue;
+    if (!node) return store_failure(node.error(), "node");
+    const auto session = open_session(call, *body, *node);
+    if (session)
+      return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
+                                              selected_route(call, *session, *node, *origin)});
+    if (session.error() == StoreError::kKeyTaken)
+      return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
+    if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");
+    ++full;
+  }
+  return no_node_fits(*ranking, full);
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,12 @@
+#include "bosonserver/api/services.h"
+
+namespace higgs::boson {
+
+std::string route_tag(NodeId node) { return "node:" + to_string(node); }
+
+void node_changed(Services& services, NodeId node) {
+  services.directory.forget();
+  services.cache.drop_tagged(route_tag(node));
+}
+
+}  // namespace higgs::boson

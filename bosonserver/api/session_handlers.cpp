@@ -1,0 +1,71 @@
+#include "api/account.h"
+#include "api/routing.h"
+#include "bosonserver/api/answers.h"
+#include "bosonserver/api/handlers.h"
+#include "bosonserver/api/paging.h"
+#include "bosonserver/api/tokens.h"
+
+namespace higgs::boson {
+namespace {
+
+/// The caller's own session, or, for operators where they may, anybody's. Another's looks like none at all.
+enum class Whose { kOwn, kAnybodysForOperators };
+std::optional<net::HttpResponse> find_session(const Call& call, std::optional<SessionRow>& session, Whose whose) {
+  const auto id = call.id<SessionId>();
+  if (!id) return not_found("session");
+  auto found = call.services.store.session(*id);
+  if (!found) return store_failure(found.error(), "session");
+  const bool may_others = whose == Whose::kAnybodysForOperators && call.user->role >= api::Role::kOperator;
+  if (found->user != call.user->id && !may_others) return not_found("session");
+  session = std::move(*found);
+  return std::nullopt;
+}
+
+}  // namespace
+
+net::HttpResponse end_session(Call& call) {
+  std::optional<SessionRow> session;
+  if (auto refused = find_session(call, session, Whose::kAnybodysForOperators)) return std::move(*refused);
+  const auto ended = call.services.store.end_session(session->id, "ended", call.seconds());
+  if (!ended) return store_failure(ended.error(), "session");
+  call.services.relay.close_session(session->id, relay::CloseReason::kEnded);
+  if (session->user != call.user->id) call.audit("session.end", to_string(session->id), "ok");
+  return no_content();
+}
+
+net::HttpResponse renew_session(Call& call) {
+  std::optional<SessionRow> session;
+  if (auto refused = find_session(call, session, Whose::kOwn)) return std::move(*refused);
+  const bool over = session->ended_at || session->expires_at <= call.seconds();
+  const auto gone = [] { return problem_answer(410, "session-ended", "The session has ended", "ask for a new route"); };
+  if (over) return gone();
+  const auto expires_at = call.seconds() + call.services.settings.session_lifetime.count();
+  const auto renewed = call.services.store.renew_session(session->id, expires_at);
+  if (!renewed && renewed.error() == StoreError::kNotFound) return gone();
+  if (!renewed) return store_failure(renewed.error(), "session");
+  call.services.relay.renew_session(session->id, from_unix_seconds(expires_at));
+  const auto token = session_token(call.services, session->id, expires_at, call.now);
+  return json_answer(api::SessionRenewal{token.text, token.expires_at});
+}
+
+net::HttpResponse list_sessions(Call& call) {
+  const auto page = page_of(call);
+  if (!page) return bad_query("limit is not a number from 1 to 500");
+  std::optional<SessionId> before;
+  if (page->cursor && !(before = parse_id<SessionId>(*page->cursor))) return bad_query("cursor is not one of ours");
+  const auto rows = call.services.store.sessions(before, page->limit + 1);
+  if (!rows && rows.error() == StoreError::kNotFound) return bad_query("cursor is not one of ours");
+  if (!rows) return store_failure(rows.error(), "session");
+  api::SessionList list;
+  for (const auto& row : *rows) {
+    if (list.sessions.size() == page->limit) {
+      list.next_cursor = to_string(list.sessions.back().session_id);
+      break;
+    }
+    list.sessions.push_back(
+        {row.id, row.user, row.node, row.started_at, row.ended_at, row.bytes_to_node, row.bytes_to_client, row.path});
+  }
+  return json_answer(list);
+}
+
+}  // namespace higgs::boson

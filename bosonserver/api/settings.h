@@ -1,0 +1,49 @@
+// What an operator may set about the API; bosonserver/settings.h reads it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "bosonserver/domain/admission.h"
+#include "bosonserver/domain/lockout.h"
+#include "bosonserver/domain/route_scoring.h"
+#include "bosonserver/store/records.h"
+
+namespace higgs::boson {
+
+/// Requests a minute from one address (IPv6: one /64).
+struct RateLimits {
+  std::uint32_t general = 1200;
+  std::uint32_t login = 60;         ///< login, refresh, logout
+  std::uint32_t registration = 60;  ///< challenge, register
+};
+
+struct ApiSettings {
+  /// "https://host:port" under which the server is reached; unset: what a request's Host says, see LocalNames.
+  std::optional<std::string> public_origin;
+  AdmissionPolicy admission;
+  RouteWeights weights;
+  LockoutPolicy lockout;
+  Retention retention;
+  RateLimits rates;
+  std::vector<IpAddress> dns;  ///< resolvers for clients, asked through the exit
+  std::uint16_t stun_port = 3478;
+  std::uint32_t sessions_per_user = 16;
+  std::uint32_t mtu = 1420;
+  std::uint32_t keepalive = 25;  ///< seconds
+
+  // RFC 6749 leaves lifetimes to us.
+  std::chrono::seconds access_lifetime{15 * 60};
+  std::chrono::seconds refresh_lifetime{30 * 24 * 3600};
+  std::chrono::seconds node_lifetime{24 * 3600};
+  std::chrono::seconds session_lifetime{30 * 60};
+  std::chrono::seconds nonce_lifetime{60};
+  std::chrono::seconds key_rotation{30 * 24 * 3600};
+  std::chrono::milliseconds route_cache{5000};
+};
+
+}  // namespace higgs::boson

@@ -1,0 +1,50 @@
+#include "bosonserver/api/tokens.h"
+
+#include "base/base64.h"
+
+namespace higgs::boson {
+namespace {
+
+Token make_token(Services& services, jwt::Audience audience, std::string subject, std::string_view role,
+                 std::int64_t expires_at, Now now, const std::string& family = {}) {
+  jwt::Claims claims;
+  claims.issuer = kIssuer;
+  claims.subject = std::move(subject);
+  claims.audience = audience;
+  claims.role = role;
+  claims.issued_at = claims.not_before = unix_seconds(now.wall);
+  claims.expires_at = expires_at;
+  claims.id = Uuid::random(services.random).to_string();
+  claims.family = family;
+  return {services.keys.sign(claims), expires_at};
+}
+
+}  // namespace
+
+Token access_token(Services& services, const UserRecord& user, const std::string& family, Now now) {
+  const auto expires_at = unix_seconds(now.wall) + services.settings.access_lifetime.count();
+  return make_token(services, jwt::Audience::kApi, to_string(user.id), api::to_string(user.role), expires_at, now,
+                    family);
+}
+
+Token node_token(Services& services, NodeId node, Now now) {
+  const auto expires_at = unix_seconds(now.wall) + services.settings.node_lifetime.count();
+  return make_token(services, jwt::Audience::kNode, to_string(node), kNodeRole, expires_at, now);
+}
+
+Token node_relay_token(Services& services, NodeId node, Now now) {
+  const auto expires_at = unix_seconds(now.wall) + services.settings.node_lifetime.count();
+  return make_token(services, jwt::Audience::kRelay, to_string(node), kNodeRole, expires_at, now);
+}
+
+Token session_token(Services& services, SessionId session, std::int64_t expires_at, Now now) {
+  return make_token(services, jwt::Audience::kRelay, to_string(session), kClientRole, expires_at, now);
+}
+
+Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt::Audience audience, Now now) {
+  return jwt::verify(token, *services.keys.keys(), kIssuer, audience, now.wall);
+}
+
+std::string random_secret(RandomSource& random) { return to_base64url(random.array<32>()); }
+
+}  // namespace higgs::boson

@@ -1,0 +1,35 @@
+// The tokens that the server gives out, and what each of them is good for.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "bosonserver/api/services.h"
+#include "jwt/verifier.h"
+
+namespace higgs::boson {
+
+inline constexpr std::string_view kIssuer = "bosonserver";
+inline constexpr std::string_view kNodeRole = "node";
+inline constexpr std::string_view kClientRole = "client";
+
+struct Token {
+  std::string text;
+  std::int64_t expires_at = 0;
+};
+
+/// For the API, as this user.
+Token access_token(Services& services, const UserRecord& user, const std::string& family, Now now);
+/// For the API, as this node.
+Token node_token(Services& services, NodeId node, Now now);
+/// For this node's link at the relay.
+Token node_relay_token(Services& services, NodeId node, Now now);
+/// For this session's link at the relay, until the session's end.
+Token session_token(Services& services, SessionId session, std::int64_t expires_at, Now now);
+
+Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt::Audience audience, Now now);
+
+/// 256 random bits in base64url: refresh tokens, nonces.
+std::string random_secret(RandomSource& random);
+
+}  // namespace higgs::boson

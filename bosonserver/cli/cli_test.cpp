@@ -1,0 +1,102 @@
+#include "bosonserver/cli/cli.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "bosonserver/store/sqlite_store.h"
+#include "crypto/password_hash.h"
+
+namespace higgs::boson {
+namespace {
+
+class CommandLineTest : public ::testing::Test {
+ protected:
+  CommandLineTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-cli-XXXXXX").string();
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~CommandLineTest() override { std::filesystem::remove_all(directory_); }
+
+  std::string write(const std::string& name, const std::string& text) {
+    const auto file = directory_ / name;
+    std::ofstream(file) << text;
+    return file.string();
+  }
+  int run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "bosonserver");
+    std::vector<char*> argv;
+    argv.reserve(arguments.size());
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    ::testing::internal::CaptureStdout();
+    ::testing::internal::CaptureStderr();
+    const int status = run_command_line(static_cast<int>(argv.size()), argv.data());
+    out_ = ::testing::internal::GetCapturedStdout();
+    err_ = ::testing::internal::GetCapturedStderr();
+    return status;
+  }
+  std::string state() const { return (directory_ / "state").string(); }
+
+  std::filesystem::path directory_;
+  std::string out_, err_;
+};
+
+TEST_F(CommandLineTest, AddsAndListsUsers) {
+  const auto password = write("password", "correct horse\n");
+  EXPECT_EQ(run({"user", "add", "alice", "--role", "admin", "--password-file", password, "--state-dir", state()}), 0)
+      << err_;
+  SqliteStore store(directory_ / "state" / "store.db");
+  const auto alice = store.user_by_name("alice");
+  ASSERT_TRUE(alice);
+  EXPECT_EQ(alice->role, api::Role::kAdmin);
+  EXPECT_TRUE(crypto::verify_password(SecretString("correct horse"), alice->password_hash));
+  EXPECT_EQ(store.audit(std::nullopt, 1)->front().actor, "console");
+  EXPECT_EQ(run({"user", "add", "alice", "--password-file", password, "--state-dir", state()}), 1);
+  EXPECT_NE(err_.find("already"), std::string::npos);
+  EXPECT_EQ(run({"user", "list", "--state-dir", state()}), 0);
+  EXPECT_NE(out_.find("admin  alice"), std::string::npos);
+}
+
+TEST_F(CommandLineTest, RefusesBadUsers) {
+  EXPECT_EQ(run({"user", "add", "bob", "--password-file", write("p", "short\n"), "--state-dir", state()}), 1);
+  EXPECT_EQ(run({"user", "add", "b b", "--password-file", write("p", "long enough\n"), "--state-dir", state()}), 1);
+  EXPECT_EQ(run({"user", "add", "bob", "--role", "god", "--state-dir", state()}), 2);
+  EXPECT_EQ(run({"user", "add", "bob", "--password-file", "/nonexistent", "--state-dir", state()}), 1);
+}
+
+TEST_F(CommandLineTest, ChecksTheConfiguration) {
+  EXPECT_EQ(run({"check-config", "--config", write("good.toml", "dns = [\"9.9.9.9\"]\n[rates]\nlogin = 5\n")}), 0)
+      << err_;
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "lisen = \"0.0.0.0:1\"\n")}), 2);
+  EXPECT_NE(err_.find("did you mean listen"), std::string::npos) << err_;
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "public_url = \"http://a\"\n")}), 2);
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "store = \"mysql:x\"\n")}), 2);
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "[rates]\nlogin = 0\n")}), 2);
+  EXPECT_EQ(run({"check-config", "--config", "/nonexistent"}), 2);
+}
+
+TEST_F(CommandLineTest, PrintsTheEffectiveConfiguration) {
+  EXPECT_EQ(run({"run", "--print-config", "--config", write("a.toml", "mtu = 1300\n"), "--listen", "127.0.0.1:9"}), 0);
+  EXPECT_NE(out_.find("mtu = 1300"), std::string::npos) << out_;
+  EXPECT_NE(out_.find("listen = \"127.0.0.1:9\""), std::string::npos) << out_;
+}
+
+TEST_F(CommandLineTest, HelpsAndComplains) {
+  EXPECT_EQ(run({"--help"}), 0);
+  EXPECT_NE(out_.find("Examples:"), std::string::npos);
+  EXPECT_EQ(run({"--version"}), 0);
+  EXPECT_EQ(run({}), 2);
+  EXPECT_EQ(run({"run", "--nonsense"}), 2);
+  EXPECT_EQ(run({"pin", "--state-dir", state()}), 1);
+  EXPECT_EQ(run({"endpoints", "--json"}), 0);
+  EXPECT_NE(out_.find("/api/v1/nodes/register"), std::string::npos);
+}
+
+TEST_F(CommandLineTest, PasswordsNeverStandOnTheCommandLine) {
+  EXPECT_EQ(run({"user", "add", "bob", "--password", "long enough", "--state-dir", state()}), 2);
+}
+
+}  // namespace
+}  // namespace higgs::boson

@@ -1,0 +1,26 @@
+// What each command does. All throw std::runtime_error with a sentence for people.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "api/common.h"
+#include "bosonserver/server/settings.h"
+
+namespace higgs::boson {
+
+/// Serves until SIGTERM or SIGINT.
+int run_server(const ServerSettings& settings);
+
+struct NewUser {
+  std::string name;
+  api::Role role = api::Role::kUser;
+  std::optional<std::string> password_file;  ///< "-": standard input; unset: HIGGS_PASSWORD, or asked for
+};
+/// Works while a server runs on the same state directory.
+int add_user(const ServerSettings& settings, const NewUser& user);
+int list_users(const ServerSettings& settings);
+int print_pin(const ServerSettings& settings);
+
+}  // namespace higgs::boson

@@ -1,0 +1,69 @@
+// Which node a client is sent to: requirements rule nodes out, a weighted cost orders the rest.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/node.h"
+#include "api/routing.h"
+#include "base/random.h"
+#include "base/uuid.h"
+
+namespace higgs::boson {
+
+/// How much each part counts in the cost. Every part is from 0 (best) to 1.
+struct RouteWeights {
+  double latency = 3;
+  double headroom = 2;  ///< of bandwidth
+  double loss = 3;
+  double load = 2;
+  double nat = 0.5;     ///< whether a direct path is likely
+  double no_link = 50;  ///< the node's relay link is down just now: only where nothing else is left
+};
+
+struct RouteCandidate {
+  NodeId id;
+  api::NodeStatus status = api::NodeStatus::kOnline;  ///< see domain/liveness.h
+  bool relay_link_up = true;
+  std::string country, region;  ///< empty: unknown
+  api::NatType nat_type = api::NatType::kUnknown;
+  api::Capabilities capabilities;
+  api::HeartbeatMetrics metrics;
+  std::uint32_t sessions = 0;  ///< allocated here or reported by the node, the larger
+};
+
+struct RouteQuery {
+  std::optional<NodeId> target;
+  api::RouteRequirements requirements;
+  api::NatType client_nat = api::NatType::kUnknown;
+};
+
+struct RankedRoute {
+  NodeId id;
+  double cost = 0;
+  double latency = 0;    ///< ms, server to node
+  double bandwidth = 0;  ///< Mbit/s free, down
+  friend bool operator==(const RankedRoute&, const RankedRoute&) = default;
+};
+
+struct Ranking {
+  std::vector<RankedRoute> routes;                 ///< best first
+  std::map<std::string, std::uint32_t> ruled_out;  ///< by the first requirement each node missed
+};
+
+/// Costs that differ by less count as equal, and equals are shuffled, so that load spreads.
+inline constexpr double kEqualCosts = 0.05;
+
+/// Routes that are best first stay so, but those of equal cost change places.
+void shuffle_equals(std::vector<RankedRoute>& routes, RandomSource& random);
+
+Ranking rank_routes(const std::vector<RouteCandidate>& candidates, const RouteQuery& query, const RouteWeights& weights,
+                    RandomSource& random);
+
+/// 0: a direct path is likely; 1: hardly possible; 0.5: not known.
+double nat_difficulty(api::NatType client, api::NatType node);
+
+}  // namespace higgs::boson

@@ -1,0 +1,34 @@
+// What the relay tells the control plane. Called on worker threads: an implementation posts to its own and returns.
+#pragma once
+
+#include <cstdint>
+
+#include "base/uuid.h"
+#include "relay/control.h"
+
+namespace higgs::boson {
+
+/// Bytes of relay messages: up from the client, down towards it.
+struct SessionBytes {
+  std::uint64_t up_bytes = 0, down_bytes = 0;
+  std::uint64_t up_packets = 0, down_packets = 0;
+};
+
+class RelayEvents {
+ public:
+  virtual ~RelayEvents() = default;
+  /// The first link of a session came up (not called again for a reconnect within the grace time).
+  virtual void on_session_opened(SessionId session, NodeId node) = 0;
+  /// The node serves it; again after each reconnect of either end.
+  virtual void on_session_ready(SessionId session, NodeId node) = 0;
+  /// The node refused it; on_session_ended follows with kRefused.
+  virtual void on_session_refused(SessionId session, NodeId node, relay::RefusalReason reason) = 0;
+  /// Last call for a session, once for each on_session_opened. kClientGone means that no link of the client came back
+  /// in time, or that this relay itself ends: the session may open again with a later connection.
+  virtual void on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) = 0;
+  /// Again without on_node_down when a new link replaces the standing one.
+  virtual void on_node_up(NodeId node) = 0;
+  virtual void on_node_down(NodeId node) = 0;
+};
+
+}  // namespace higgs::boson

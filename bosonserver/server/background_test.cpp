@@ -1,0 +1,152 @@
+// What happens behind the API: the worker, what the relay reports, draining, overload.
+#include <future>
+#include <thread>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include "bosonserver/server/front_door.h"
+#include "bosonserver/server/relay_ledger.h"
+#include "bosonserver/server/store_worker.h"
+#include "bosonserver/server/testing/server_fixture.h"
+
+namespace higgs::boson::testing {
+namespace {
+
+TEST(StoreWorkerTest, RunsJobsInOrderAndFinishesThemAtItsEnd) {
+  std::vector<int> done;
+  {
+    StoreWorker worker([] {}, std::chrono::hours(1));
+    for (int i = 0; i < 100; ++i)
+      worker.post([&done, i] {
+        if (i == 7) throw std::runtime_error("one job fails");
+        done.push_back(i);
+      });
+  }
+  ASSERT_EQ(done.size(), 99u);
+  EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
+}
+
+TEST(StoreWorkerTest, RunsThePeriodicJobAgainAndAgain) {
+  std::promise<void> thrice;
+  int runs = 0;
+  StoreWorker worker(
+      [&] {
+        if (++runs == 3) thrice.set_value();
+      },
+      std::chrono::milliseconds(1));
+  EXPECT_EQ(thrice.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+}
+
+TEST(StoreWorkerTest, IsBounded) {
+  std::promise<void> go;
+  auto gate = go.get_future().share();
+  StoreWorker worker([] {}, std::chrono::hours(1));
+  for (std::size_t i = 0; i < kMaxStoreJobs + 10; ++i) worker.post([gate] { gate.wait(); });
+  EXPECT_GE(worker.dropped(), 9u);
+  go.set_value();
+}
+
+class Background : public ServerFixture {
+ protected:
+  SessionId open_session() {
+    const auto user = token_of(add_user("u", api::Role::kUser));
+    TestNode node(random_);
+    register_node(node);
+    return decoded<api::RoutingResponse>(request_route(user, routing_request())).selected_route.session_id;
+  }
+};
+
+TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
+  start();
+  const auto session = open_session();
+  RelayLedger ledger(services(), [](const std::function<void()>& job) { job(); });
+  ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
+  ledger.on_session_ended(session, NodeId(), relay::CloseReason::kEnded, {10, 20, 1, 2});
+  auto row = services().store.session(session);
+  EXPECT_EQ(row->bytes_to_node, 1'010u);
+  EXPECT_EQ(row->bytes_to_client, 2'020u);
+  EXPECT_FALSE(row->ended_at) << "its client may come back";
+  ledger.on_session_ended(session, NodeId(), relay::CloseReason::kRefused, {});
+  EXPECT_EQ(services().store.session(session)->end_reason, "refused");
+}
+
+TEST_F(Background, DrainingSaysSoAndWaitsForPeers) {
+  settings_.drain = std::chrono::seconds(30);
+  start();
+  TestNode node(random_);
+  register_node(node);
+  net::HttpHeaders headers;
+  headers.set("Authorization", "Bearer " + node.relay_token);
+  auto running =
+      client_->upgrade("wss" + origin().substr(5) + "/relay/" + to_string(node.id()), headers, "higgs-relay.1");
+  auto link = std::make_optional(net::testing::run(io_, std::move(running)));
+  ASSERT_TRUE(*link);
+  ASSERT_TRUE(wait_for_link(node.id()));
+  EXPECT_EQ(call("GET", "/readyz").status, 200u);
+  auto stopped = std::async(std::launch::async, [this] { server_->stop(); });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  unsigned status = 200;
+  while (status == 200 && std::chrono::steady_clock::now() < deadline) status = call("GET", "/readyz").status;
+  EXPECT_EQ(status, 503u);
+  EXPECT_EQ(open_link(to_string(node.id()), node.relay_token), 503u) << "nobody new is let in";
+  link.reset();
+  EXPECT_EQ(stopped.wait_for(std::chrono::seconds(20)), std::future_status::ready) << "the last peer has left";
+}
+
+TEST_F(Background, AStoreThatDoesNotAnswerIs503) {
+  start();
+  SQLite::Database other((settings_.state_dir / "store.db").string(), SQLite::OPEN_READWRITE);
+  other.exec("BEGIN EXCLUSIVE");
+  const auto answer = call("POST", "/api/v1/nodes/challenge");
+  EXPECT_EQ(outcome(answer), "503 unavailable");
+  EXPECT_TRUE(answer.headers.get("Retry-After"));
+  other.exec("ROLLBACK");
+  EXPECT_EQ(call("POST", "/api/v1/nodes/challenge").status, 200u);
+}
+
+TEST_F(Background, AFullQueueIs503) {
+  start();
+  RelayLedger ledger(services(), [](const std::function<void()>& job) { job(); });
+  RelayOptions options;
+  options.workers = 1;
+  RelayServer relay(options, ledger);
+  ServerMetrics metrics;
+  runtime::BlockingPool full({1, 0}), other({1, 0});
+  FrontDoor door(services(), metrics, full, other, relay, std::nullopt);
+  net::HttpRequest request;
+  request.method = "GET";
+  request.path = "/healthz";
+  auto answering = door.handlers().request(request);
+  const auto answer = net::testing::run(io_, std::move(answering));
+  EXPECT_EQ(outcome(answer), "503 overloaded");
+  EXPECT_TRUE(answer.headers.get("Retry-After"));
+  request.path = "/relay/x";
+  auto upgrading = door.handlers().upgrade(request);
+  const auto decision = net::testing::run(io_, std::move(upgrading));
+  ASSERT_TRUE(std::holds_alternative<net::HttpResponse>(decision));
+  EXPECT_EQ(outcome(std::get<net::HttpResponse>(decision)), "503 overloaded");
+}
+
+TEST_F(Background, MetricsHaveAListenerOfTheirOwn) {
+  start();
+  call("GET", "/healthz");
+  boost::asio::ip::tcp::socket socket(io_);
+  const auto where = server_->metrics_endpoint();
+  socket.connect({boost::asio::ip::make_address(where.address.to_string()), where.port});
+  const std::string request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+  boost::asio::write(socket, boost::asio::buffer(request));
+  std::string answer;
+  boost::system::error_code error;
+  boost::asio::read(socket, boost::asio::dynamic_buffer(answer), error);
+  EXPECT_EQ(answer.rfind("HTTP/1.1 200", 0), 0u) << answer.substr(0, 200);
+  EXPECT_NE(answer.find("higgs_http_requests_total{endpoint=\"/healthz\",method=\"GET\",status=\"200\"} 1"),
+            std::string::npos);
+  EXPECT_NE(answer.find("higgs_store_up 1"), std::string::npos);
+  EXPECT_NE(answer.find("higgs_relay_dropped_packets_total"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace higgs::boson::testing

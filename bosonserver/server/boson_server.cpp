@@ -1,0 +1,217 @@
+#include "bosonserver/server/boson_server.h"
+
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include "bosonserver/api/gateway.h"
+#include "bosonserver/api/maintenance.h"
+#include "bosonserver/api/tokens.h"
+#include "bosonserver/cache/memory_cache.h"
+#include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/front_door.h"
+#include "bosonserver/server/relay_adapter.h"
+#include "bosonserver/server/relay_ledger.h"
+#include "bosonserver/server/scrape.h"
+#include "bosonserver/server/state_files.h"
+#include "bosonserver/server/store_worker.h"
+#include "bosonserver/store/sqlite_store.h"
+#include "bosonserver/stun/stun_server.h"
+#include "crypto/hash.h"
+#include "crypto/password_hash.h"
+#include "net/http_server.h"
+#include "runtime/blocking_pool.h"
+#include "runtime/clock.h"
+#include "runtime/files.h"
+#include "runtime/log.h"
+
+namespace higgs::boson {
+namespace asio = boost::asio;
+namespace log = runtime::log;
+
+namespace {
+
+constexpr std::uint16_t kDefaultPort = 8443;
+/// What requests under way get to end after the drain.
+constexpr std::chrono::milliseconds kStopGrace{2000};
+constexpr std::chrono::milliseconds kDrainPoll{20};
+
+runtime::LockFile lock_state(const std::filesystem::path& directory) {
+  if (const auto made = runtime::make_private_directory(directory); !made)
+    throw std::runtime_error("cannot use the state directory " + directory.string() + ": " + made.error().message());
+  auto lock = runtime::LockFile::acquire(directory / "lock");
+  if (!lock)
+    throw std::runtime_error("another server uses the state directory " + directory.string() + ": " +
+                             lock.error().message());
+  return std::move(*lock);
+}
+
+net::TlsContext tls_of(const ServerCertificate& certificate) {
+  auto context = net::TlsContext::server(certificate.certificate_pem, certificate.private_key_pem);
+  if (!context) throw std::runtime_error("cannot use the certificate: " + context.error().message());
+  return std::move(*context);
+}
+
+RelayOptions relay_options(const ServerSettings& settings) {
+  RelayOptions options;
+  options.workers = settings.relay_workers;
+  options.sessions = settings.relay_sessions;
+  options.session_rate_mbps = settings.session_rate_mbps;
+  return options;
+}
+
+}  // namespace
+
+class BosonServer::Impl {
+ public:
+  Impl(const ServerSettings& given, std::function<Now()> clock)
+      : settings(given),
+        lock(lock_state(settings.state_dir)),
+        certificate(load_or_make_certificate(settings)),
+        store(settings.store_file()),
+        cache([] { return runtime::now().monotonic; }),
+        keys(store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
+             clock ? clock().wall : runtime::now().wall),
+        directory(store),
+        services{settings.api,
+                 store,
+                 cache,
+                 keys,
+                 directory,
+                 adapter,
+                 random,
+                 clock ? std::move(clock) : std::function<Now()>(runtime::now),
+                 LocalNames::of_this_machine(),
+                 Uuid::from_digest(crypto::sha256(as_bytes(certificate.pin))).to_string(),
+                 crypto::hash_password(SecretString(random_secret(random)), random)},
+        ledger(services, [this](std::function<void()> job) { worker->post(std::move(job)); }) {}
+
+  void start() {
+    worker.emplace([this] { maintenance.run(); }, kSweepInterval);
+    relay.emplace(relay_options(settings), ledger);
+    adapter.attach(&*relay);
+    door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
+    api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers());
+    metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());
+    api_endpoint = listen_for_api();
+    metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");
+    start_stun();
+    const auto count = settings.io_threads ? settings.io_threads : std::max(1u, std::thread::hardware_concurrency());
+    for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { io.run(); });
+  }
+
+  void start_stun() {
+    StunOptions options;
+    options.listen = settings.stun_listen;
+    auto started = StunServer::start(std::move(options));
+    if (!started)
+      throw std::runtime_error("cannot listen on " + settings.stun_listen.to_string() +
+                               " (STUN): " + started.error().message());
+    stun = std::move(*started);
+    // Where the port was left to the system. No request is served before this.
+    settings.api.stun_port = stun->local().port;
+  }
+
+  /// Also after a start that failed half way.
+  void stop() {
+    if (!threads.empty()) close_gently();
+    guard.reset();
+    io.stop();
+    for (auto& thread : threads) thread.join();
+    threads.clear();
+    api_http.reset();
+    metrics_http.reset();
+    stun.reset();
+    adapter.detach();
+    relay.reset();
+    worker.reset();
+  }
+
+  void close_gently() {
+    log::info("stopping", {{"links", relay->links()}});
+    relay->drain(settings.drain, {});
+    const auto deadline = std::chrono::steady_clock::now() + settings.drain;
+    while (relay->links() > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(kDrainPoll);
+    stop_listening(*api_http);
+    stop_listening(*metrics_http);
+  }
+
+  static Endpoint bind(net::HttpServer& server, const Endpoint& where, const char* what) {
+    const auto bound = server.listen(where);
+    if (!bound)
+      throw std::runtime_error("cannot listen on " + where.to_string() + " (" + what + "): " + bound.error().message());
+    return *bound;
+  }
+
+  Endpoint listen_for_api() {
+    if (settings.listen) return bind(*api_http, *settings.listen, "API");
+    const auto both = api_http->listen({IpAddress::v6({}), kDefaultPort});
+    return both ? *both : bind(*api_http, {IpAddress{}, kDefaultPort}, "API");
+  }
+
+  void stop_listening(net::HttpServer& server) {
+    auto stopping = server.stop(kStopGrace);
+    asio::co_spawn(io, std::move(stopping), asio::use_future).get();
+  }
+
+  net::HttpHandlers scrape_handlers() {
+    net::HttpHandlers handlers;
+    handlers.request = [this](net::HttpRequest request) -> asio::awaitable<net::HttpResponse> {
+      return answer_scrape(std::move(request));
+    };
+    return handlers;
+  }
+
+  asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
+    auto work = [this, &request] {
+      const ScrapeSources sources{services, *relay, *stun, *api_http, store_pool, password_pool, *worker};
+      return scrape(request, metrics, sources);
+    };
+    auto running = store_pool.run(work);
+    auto response = co_await std::move(running);
+    co_return response ? std::move(*response) : net::HttpResponse{503, {}, {}};
+  }
+
+  ServerSettings settings;
+  SystemRandom random;
+  runtime::LockFile lock;
+  ServerCertificate certificate;
+  SqliteStore store;
+  MemoryCache cache;
+  KeyRing keys;
+  NodeDirectory directory;
+  RelayAdapter adapter;
+  Services services;
+  ServerMetrics metrics;
+  Maintenance maintenance{services};
+  std::optional<StoreWorker> worker;
+  RelayLedger ledger;
+  std::optional<RelayServer> relay;
+  asio::io_context io;
+  asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
+  runtime::BlockingPool store_pool{{settings.store_threads, 1024}};
+  runtime::BlockingPool password_pool{{settings.password_threads, 64}};
+  std::optional<FrontDoor> door;
+  std::optional<net::HttpServer> api_http, metrics_http;
+  std::vector<std::thread> threads;
+  std::unique_ptr<StunServer> stun;
+  Endpoint api_endpoint, metrics_endpoint;
+};
+
+BosonServer::BosonServer(const ServerSettings& settings, std::function<Now()> clock)
+    : impl_(std::make_unique<Impl>(settings, std::move(clock))) {}
+BosonServer::~BosonServer() { stop(); }
+
+void BosonServer::start() { impl_->start(); }
+void BosonServer::stop() { impl_->stop(); }
+const std::string& BosonServer::pin() const { return impl_->certificate.pin; }
+Endpoint BosonServer::api_endpoint() const { return impl_->api_endpoint; }
+Endpoint BosonServer::metrics_endpoint() const { return impl_->metrics_endpoint; }
+Endpoint BosonServer::stun_endpoint() const { return impl_->stun->local(); }
+Services& BosonServer::services() { return impl_->services; }
+
+}  // namespace higgs::boson

@@ -1,0 +1,102 @@
+#include "bosonserver/server/front_door.h"
+
+#include "bosonserver/api/answers.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+namespace higgs::boson {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::int64_t kOverloadRetrySeconds = 5;
+
+net::HttpResponse overloaded() {
+  return later(503, "overloaded", "The server has too much to do", kOverloadRetrySeconds);
+}
+
+}  // namespace
+
+FrontDoor::FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
+                     runtime::BlockingPool& password_pool, RelayServer& relay, std::optional<double> session_rate_mbps)
+    : services_(services),
+      metrics_(metrics),
+      store_pool_(store_pool),
+      password_pool_(password_pool),
+      relay_(relay),
+      session_rate_mbps_(session_rate_mbps),
+      gateway_(services) {}
+
+net::HttpHandlers FrontDoor::handlers() {
+  net::HttpHandlers handlers;
+  handlers.request = [this](net::HttpRequest request) { return answer(std::move(request)); };
+  handlers.upgrade = [this](net::HttpRequest request) { return upgrade(std::move(request)); };
+  return handlers;
+}
+
+asio::awaitable<net::HttpResponse> FrontDoor::answer(net::HttpRequest request) {
+  const auto begin = runtime::now().monotonic;
+  auto match = match_endpoint(request.method, request.path);
+  const ApiEndpoint* endpoint = match.endpoint;
+  auto& pool = endpoint && endpoint->lane == Lane::kPassword ? password_pool_ : store_pool_;
+  auto work = [this, &request, &match] { return gateway_.answer(request, std::move(match)); };
+  auto running = pool.run(work);
+  auto answered = co_await std::move(running);
+  auto response = answered ? std::move(*answered) : overloaded();
+  const auto took = runtime::now().monotonic - begin;
+  metrics_.count_request(endpoint ? request.method : "other", endpoint ? endpoint->path : "other", response.status,
+                         took);
+  runtime::log::debug("answered", {{"request", request.request_id},
+                                   {"method", request.method},
+                                   {"path", request.path},
+                                   {"status", response.status},
+                                   {"ms", std::chrono::duration<double, std::milli>(took).count()}});
+  co_return response;
+}
+
+asio::awaitable<net::UpgradeDecision> FrontDoor::upgrade(net::HttpRequest request) {
+  auto work = [this, &request] { return authorise_relay_link(services_, request, session_rate_mbps_); };
+  auto running = store_pool_.run(work);
+  auto granted = co_await std::move(running);
+  net::UpgradeDecision decision = overloaded();
+  if (granted) {
+    if (auto* response = std::get_if<net::HttpResponse>(&*granted)) decision = std::move(*response);
+    if (auto* node = std::get_if<NodeLinkGrant>(&*granted)) decision = admit(*node);
+    if (auto* client = std::get_if<ClientLinkGrant>(&*granted)) decision = admit(std::move(*client));
+  }
+  const auto* refused = std::get_if<net::HttpResponse>(&decision);
+  const unsigned status = refused ? refused->status : 101;
+  metrics_.count_request("GET", "/relay/{id}", status, {});
+  if (refused) runtime::log::info("a relay link was refused", {{"request", request.request_id}, {"status", status}});
+  co_return decision;
+}
+
+std::optional<net::HttpResponse> FrontDoor::refusal(Admission admission) const {
+  const auto retry = relay_.retry_after().count();
+  switch (admission) {
+    case Admission::kAccept:
+      return std::nullopt;
+    case Admission::kOlderToken:
+      return problem_answer(409, "older-token", "A link with a newer token stands");
+    case Admission::kFull:
+      return later(503, "relay-full", "The relay is full", retry);
+    case Admission::kDraining:
+      return later(503, "draining", "The relay is about to stop", retry);
+  }
+  return overloaded();
+}
+
+net::UpgradeDecision FrontDoor::admit(NodeLinkGrant grant) {
+  if (auto refused = refusal(relay_.admit_node(grant.node, grant.token_iat))) return std::move(*refused);
+  return net::UpgradeAccept{std::string(kRelaySubprotocol), [this, grant](net::UpgradedSocket socket) {
+                              relay_.take_node_link(grant.node, grant.token_iat, std::move(socket));
+                            }};
+}
+
+net::UpgradeDecision FrontDoor::admit(ClientLinkGrant grant) {
+  if (auto refused = refusal(relay_.admit_client(grant.ticket.session, grant.token_iat))) return std::move(*refused);
+  return net::UpgradeAccept{std::string(kRelaySubprotocol), [this, grant](net::UpgradedSocket socket) {
+                              relay_.take_client_link(grant.ticket, grant.token_iat, std::move(socket));
+                            }};
+}
+
+}  // namespace higgs::boson

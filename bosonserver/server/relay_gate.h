@@ -1,0 +1,30 @@
+// Who may open a link at /relay/{id}: the bearer of a relay token for exactly that id, whose node is admitted or whose
+// session stands. See proto/relay.md.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+
+#include "bosonserver/api/services.h"
+#include "net/http.h"
+#include "relay/session_ticket.h"
+
+namespace higgs::boson {
+
+inline constexpr std::string_view kRelaySubprotocol = "higgs-relay.1";
+
+struct NodeLinkGrant {
+  NodeId node;
+  std::int64_t token_iat = 0;
+};
+struct ClientLinkGrant {
+  relay::SessionTicket ticket;
+  std::int64_t token_iat = 0;
+};
+using RelayGrant = std::variant<net::HttpResponse, NodeLinkGrant, ClientLinkGrant>;
+
+/// Pool thread. What only the relay knows (a newer link, its limits) is for the caller to ask.
+RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& request,
+                                std::optional<double> session_rate_mbps);
+
+}  // namespace higgs::boson

@@ -1,0 +1,125 @@
+#include "bosonserver/server/scrape.h"
+
+#include <map>
+
+#include "bosonserver/api/answers.h"
+#include "bosonserver/domain/liveness.h"
+#include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/store_worker.h"
+#include "bosonserver/stun/stun_server.h"
+#include "net/http_server.h"
+#include "runtime/blocking_pool.h"
+
+namespace higgs::boson {
+namespace {
+
+class Samples {
+ public:
+  void gauge(std::string name, std::string help, double value) { add(std::move(name), std::move(help), value, false); }
+  void counter(std::string name, std::string help, double value) { add(std::move(name), std::move(help), value, true); }
+  void labelled(std::string name, std::string help, bool counter, std::string label, std::string label_value,
+                double value) {
+    list.push_back({std::move(name), std::move(help), value, counter, std::move(label), std::move(label_value)});
+  }
+  std::vector<Sample> list;
+
+ private:
+  void add(std::string name, std::string help, double value, bool counter) {
+    list.push_back({std::move(name), std::move(help), value, counter, {}, {}});
+  }
+};
+
+void add_relay(Samples& out, const RelayStats& relay) {
+  out.labelled("higgs_relay_links", "Standing links", false, "kind", "node", static_cast<double>(relay.node_links));
+  out.labelled("higgs_relay_links", "Standing links", false, "kind", "client", static_cast<double>(relay.client_links));
+  out.gauge("higgs_relay_sessions", "Standing sessions", static_cast<double>(relay.sessions));
+  out.gauge("higgs_relay_ready_sessions", "Sessions that their node serves", static_cast<double>(relay.ready_sessions));
+  out.gauge("higgs_relay_queued_bytes", "Bytes that wait", static_cast<double>(relay.queued_bytes));
+  out.counter("higgs_relay_messages_total", "Batches forwarded", static_cast<double>(relay.messages));
+  out.counter("higgs_relay_packets_total", "Packets forwarded", static_cast<double>(relay.packets));
+  out.counter("higgs_relay_bytes_total", "Bytes forwarded", static_cast<double>(relay.bytes));
+  for (std::size_t i = 0; i < relay::kDropReasons; ++i) {
+    const auto reason = static_cast<relay::DropReason>(i);
+    out.labelled("higgs_relay_dropped_packets_total", "Packets dropped", true, "reason",
+                 std::string(relay::to_string(reason)), static_cast<double>(relay.drops[reason]));
+  }
+  out.counter("higgs_relay_queue_delay_seconds_total", "Time that messages waited",
+              std::chrono::duration<double>(relay.delay.sum).count());
+  out.counter("higgs_relay_queued_messages_total", "Messages that waited", static_cast<double>(relay.delay.messages));
+  out.counter("higgs_relay_malformed_total", "Links closed for malformed messages",
+              static_cast<double>(relay.malformed));
+  out.counter("higgs_relay_unresponsive_total", "Links given up", static_cast<double>(relay.unresponsive));
+  out.counter("higgs_relay_replaced_total", "Links replaced", static_cast<double>(relay.replaced));
+}
+
+void add_stun(Samples& out, const StunStats& stun) {
+  const auto add = [&](const char* outcome, std::uint64_t count) {
+    out.labelled("higgs_stun_datagrams_total", "Datagrams by outcome", true, "outcome", outcome,
+                 static_cast<double>(count));
+  };
+  add("answered", stun.answered);
+  add("refused", stun.refused);
+  add("malformed", stun.malformed);
+  add("ignored", stun.ignored);
+  add("rate_limited", stun.rate_limited);
+}
+
+void add_http(Samples& out, const net::HttpServerStats& http) {
+  out.gauge("higgs_http_connections", "Open connections", static_cast<double>(http.open));
+  out.counter("higgs_http_accepted_total", "Connections accepted", static_cast<double>(http.accepted));
+  out.counter("higgs_http_refused_total", "Connections over a limit", static_cast<double>(http.refused));
+  out.counter("higgs_http_handshake_failures_total", "TLS handshakes that failed",
+              static_cast<double>(http.handshake_failures));
+  out.counter("higgs_http_timeouts_total", "Clients that took too long", static_cast<double>(http.timeouts));
+  out.counter("higgs_http_bad_requests_total", "Requests that were none", static_cast<double>(http.bad_requests));
+}
+
+void add_nodes(Samples& out, Services& services) {
+  const auto now = services.clock();
+  const auto nodes = services.directory.nodes(now.monotonic);
+  out.gauge("higgs_store_up", "Whether the store answers", nodes ? 1 : 0);
+  if (!nodes) return;
+  std::map<std::string, double> counts;
+  for (const auto* name : {"online", "degraded", "offline", "pending", "banned"}) counts[name] = 0;
+  for (const auto& node : **nodes) {
+    const auto status = current_status(node, services.relay.node_link_up(node.id), unix_seconds(now.wall));
+    ++counts[std::string(api::to_string(status))];
+  }
+  for (const auto& [status, count] : counts)
+    out.labelled("higgs_nodes", "Nodes by status", false, "status", status, count);
+  if (const auto sessions = services.store.live_sessions())
+    out.gauge("higgs_sessions", "Sessions that have not ended", static_cast<double>(*sessions));
+}
+
+void add_pool(Samples& out, const char* name, const runtime::BlockingPool& pool) {
+  out.labelled("higgs_pool_queued", "Calls that wait for a thread", false, "pool", name,
+               static_cast<double>(pool.queued()));
+  out.labelled("higgs_pool_refused_total", "Calls refused because the queue was full", true, "pool", name,
+               static_cast<double>(pool.refused()));
+}
+
+}  // namespace
+
+net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& metrics, const ScrapeSources& sources) {
+  if (request.path != "/metrics") return not_found("endpoint");
+  if (request.method != "GET") {
+    auto response = problem_answer(405, "method-not-allowed", "The method is not allowed here");
+    response.headers.set("Allow", "GET");
+    return response;
+  }
+  Samples out;
+  add_nodes(out, sources.services);
+  add_relay(out, sources.relay.stats());
+  add_stun(out, sources.stun.stats());
+  add_http(out, sources.http.stats());
+  add_pool(out, "store", sources.store_pool);
+  add_pool(out, "password", sources.password_pool);
+  out.counter("higgs_background_dropped_total", "Background jobs dropped at the limit",
+              static_cast<double>(sources.worker.dropped()));
+  net::HttpResponse response;
+  response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  response.body = metrics.text(out.list);
+  return response;
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,33 @@
+// The answer to Prometheus. Pool thread.
+#pragma once
+
+#include "bosonserver/api/services.h"
+#include "bosonserver/server/server_metrics.h"
+#include "net/http.h"
+
+namespace higgs::net {
+class HttpServer;
+}
+namespace higgs::runtime {
+class BlockingPool;
+}
+
+namespace higgs::boson {
+
+class RelayServer;
+class StunServer;
+class StoreWorker;
+
+struct ScrapeSources {
+  Services& services;
+  const RelayServer& relay;
+  const StunServer& stun;
+  const net::HttpServer& http;
+  const runtime::BlockingPool& store_pool;
+  const runtime::BlockingPool& password_pool;
+  const StoreWorker& worker;
+};
+
+net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& metrics, const ScrapeSources& sources);
+
+}  // namespace higgs::boson

@@ -1,0 +1,61 @@
+#include "bosonserver/server/server_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+namespace higgs::boson {
+namespace {
+
+prometheus::MetricFamily& family_of(std::vector<prometheus::MetricFamily>& families, const Sample& sample) {
+  for (auto& family : families)
+    if (family.name == sample.name) return family;
+  const auto type = sample.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+  families.push_back({sample.name, sample.help, type, {}});
+  return families.back();
+}
+
+}  // namespace
+
+class ServerMetrics::Impl {
+ public:
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Counter>& requests =
+      prometheus::BuildCounter().Name("higgs_http_requests_total").Help("Requests answered").Register(registry);
+  prometheus::Family<prometheus::Histogram>& durations = prometheus::BuildHistogram()
+                                                             .Name("higgs_http_request_duration_seconds")
+                                                             .Help("From the whole request to its answer")
+                                                             .Register(registry);
+};
+
+ServerMetrics::ServerMetrics() : impl_(std::make_unique<Impl>()) {}
+ServerMetrics::~ServerMetrics() = default;
+
+void ServerMetrics::count_request(std::string_view method, std::string_view endpoint, unsigned status,
+                                  std::chrono::nanoseconds duration) {
+  const prometheus::Labels labels = {{"method", std::string(method)}, {"endpoint", std::string(endpoint)}};
+  auto with_status = labels;
+  with_status.emplace("status", std::to_string(status));
+  impl_->requests.Add(with_status).Increment();
+  static const prometheus::Histogram::BucketBoundaries kBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                                                   0.1,   0.25,   0.5,   1,    2.5};
+  impl_->durations.Add(labels, kBuckets).Observe(std::chrono::duration<double>(duration).count());
+}
+
+std::string ServerMetrics::text(const std::vector<Sample>& samples) const {
+  auto families = impl_->registry.Collect();
+  for (const auto& sample : samples) {
+    prometheus::ClientMetric metric;
+    if (!sample.label.empty()) metric.label.push_back({sample.label, sample.label_value});
+    if (sample.counter) {
+      metric.counter.value = sample.value;
+    } else {
+      metric.gauge.value = sample.value;
+    }
+    family_of(families, sample).metric.push_back(std::move(metric));
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace higgs::boson

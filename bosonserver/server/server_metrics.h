@@ -1,0 +1,36 @@
+// What Prometheus is told (text exposition format 0.0.4). Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace higgs::boson {
+
+/// A value read at the moment of a scrape.
+struct Sample {
+  std::string name;
+  std::string help;
+  double value = 0;
+  bool counter = false;  ///< only grows
+  std::string label, label_value;
+};
+
+class ServerMetrics {
+ public:
+  ServerMetrics();
+  ~ServerMetrics();
+
+  /// `endpoint`: the path template, never the path itself, of which there is no end.
+  void count_request(std::string_view method, std::string_view endpoint, unsigned status,
+                     std::chrono::nanoseconds duration);
+  std::string text(const std::vector<Sample>& samples) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace higgs::boson

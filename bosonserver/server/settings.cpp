@@ -1,0 +1,129 @@
+#include "bosonserver/server/settings.h"
+
+#include <cstdlib>
+
+#include <unistd.h>
+
+#include "api/registration_signature.h"
+
+namespace higgs::boson {
+namespace {
+
+using namespace std::chrono_literals;
+using config::in_range;
+constexpr std::string_view kSqlite = "sqlite:";
+
+std::filesystem::path default_state_dir() {
+  if (::geteuid() == 0) return "/var/lib/bosonserver";
+  // Read once, before any thread is started.
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state == '/')
+    return std::filesystem::path(state) / "bosonserver";
+  if (const char* home = std::getenv("HOME"); home && *home == '/')
+    return std::filesystem::path(home) / ".local/state/bosonserver";
+  return "bosonserver-state";
+}
+
+void declare_api(config::Schema& schema, ApiSettings& api) {
+  using Mode = AdmissionPolicy::Mode;
+  schema.add("dns", api.dns, {.description = "resolvers that clients use, asked through the exit"});
+  schema.add("mtu", api.mtu, {.description = "of the tunnels"}, in_range(1280u, 1500u));
+  schema.add("sessions_per_user", api.sessions_per_user, {.description = "standing at a time"}, in_range(1u, 10000u));
+  schema.add_enum("admission.mode", api.admission.mode,
+                  {{"open", Mode::kOpen}, {"approval", Mode::kApproval}, {"allowlist", Mode::kAllowlist}},
+                  {.description = "which nodes may join: open, approval (by an operator), allowlist"});
+  schema.add("admission.networks", api.admission.networks, {.description = "allow list: where nodes may come from"});
+  schema.add("rates.general", api.rates.general, {.description = "requests a minute from one address"},
+             in_range(1u, 1000000u));
+  schema.add("rates.login", api.rates.login, {.description = "logins and refreshes a minute from one address"},
+             in_range(1u, 1000000u));
+  schema.add("rates.registration", api.rates.registration,
+             {.description = "challenges and registrations a minute from one address"}, in_range(1u, 1000000u));
+  schema.add("lockout.free_failures", api.lockout.free_failures,
+             {.description = "failed logins of an account before it is locked"}, in_range(1u, 1000u));
+  schema.add("lockout.first_lock", api.lockout.first_lock, {.description = "then doubled each time"},
+             in_range(1s, 3600s));
+  schema.add("lockout.longest_lock", api.lockout.longest_lock, {.description = "and never longer than"},
+             in_range(1s, 86400s));
+  schema.add("session_lifetime", api.session_lifetime, {.description = "of a session that is not renewed"},
+             in_range(60s, 86400s));
+  schema.add("node_token_lifetime", api.node_lifetime, {.description = "of a node's tokens; renewed by heartbeats"},
+             in_range(60s, 7 * 86400s));
+  schema.add("retention.metrics", api.retention.metrics, {.description = "seconds that nodes' metrics are kept"},
+             in_range(0, 366 * 86400));
+  schema.add("retention.sessions", api.retention.sessions, {.description = "seconds that ended sessions are kept"},
+             in_range(0, 366 * 86400));
+  schema.add("retention.audit", api.retention.audit, {.description = "seconds that the audit is kept"},
+             in_range(86400, 3660 * 86400));
+  auto& weights = api.weights;
+  const auto weight = in_range(0.0, 1000.0);
+  schema.add("weights.latency", weights.latency, {.description = "of the latency in a route's cost"}, weight);
+  schema.add("weights.headroom", weights.headroom, {.description = "of free bandwidth"}, weight);
+  schema.add("weights.loss", weights.loss, {.description = "of packet loss"}, weight);
+  schema.add("weights.load", weights.load, {.description = "of the node's load"}, weight);
+  schema.add("weights.nat", weights.nat, {.description = "of NATs that do not fit each other"}, weight);
+}
+
+}  // namespace
+
+ServerSettings::ServerSettings() : state_dir(default_state_dir()) {
+  // Quad9: somebody has to be asked where nobody is configured, and it keeps no addresses.
+  api.dns = {*IpAddress::parse("9.9.9.9"), *IpAddress::parse("149.112.112.112")};
+}
+
+void ServerSettings::declare(config::Schema& schema) {
+  using runtime::log::Format;
+  using runtime::log::Level;
+  schema.add("state_dir", state_dir, {.description = "keys, certificate and the embedded store"});
+  schema.add("listen", listen, {.description = "API and relay (HTTPS); default [::]:8443, both families"});
+  schema.add("stun_listen", stun_listen, {.description = "STUN (UDP)"});
+  schema.add("metrics_listen", metrics_listen, {.description = "Prometheus (HTTP)"});
+  schema.add("public_url", public_url, {.description = "https://HOST:PORT under which nodes and clients reach us"});
+  schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
+  schema.add("tls.private_key", private_key, {.description = "PEM file"});
+  schema.add("store", store, {.description = "sqlite:PATH; default: store.db in the state directory"});
+  schema.add("threads.io", io_threads, {.description = "0: one for each core"}, in_range(0u, 256u));
+  schema.add("threads.store", store_threads, {.description = "for calls to the store"}, in_range(1u, 64u));
+  schema.add("threads.password", password_threads, {.description = "for hashing passwords"}, in_range(1u, 64u));
+  schema.add("threads.relay", relay_workers, {.description = "0: one for each core"}, in_range(0u, 256u));
+  schema.add("relay.sessions", relay_sessions, {.description = "standing at a time"}, in_range(1u, 1000000u));
+  schema.add("relay.session_rate", session_rate_mbps, {.description = "Mbit/s each way for one session"},
+             in_range(0.01, 1e6));
+  schema.add("drain", drain, {.description = "time for peers to move away at a stop"}, in_range(0s, 600s));
+  schema.add("admission.identities", allowed_identities, {.description = "allow list: identity keys in base64"});
+  declare_api(schema, api);
+  schema.add_enum("log_level", log_level,
+                  {{"trace", Level::kTrace},
+                   {"debug", Level::kDebug},
+                   {"info", Level::kInfo},
+                   {"warn", Level::kWarn},
+                   {"error", Level::kError},
+                   {"off", Level::kOff}},
+                  {.description = "trace, debug, info, warn, error or off"});
+  schema.add_enum("log_format", log_format, {{"text", Format::kText}, {"json", Format::kJson}},
+                  {.description = "text or json"});
+  schema.add_rule([this]() -> std::optional<config::Problem> {
+    if (public_url && !api::origin_of(*public_url)) return config::Problem{"", "public_url", "is not an https:// URL"};
+    if (store && (!store->starts_with(kSqlite) || store->size() == kSqlite.size()))
+      return config::Problem{"", "store", "must be sqlite:PATH"};
+    if (certificate.has_value() != private_key.has_value())
+      return config::Problem{"", "tls.certificate", "certificate and private_key belong together"};
+    for (const auto& key : allowed_identities)
+      if (!crypto::Ed25519PublicKey::from_base64(key))
+        return config::Problem{"", "admission.identities", "'" + key + "' is not a key in base64"};
+    return std::nullopt;
+  });
+}
+
+void ServerSettings::finish() {
+  api.public_origin = public_url ? api::origin_of(*public_url) : std::nullopt;
+  api.stun_port = stun_listen.port;
+  api.admission.identity_keys.clear();
+  for (const auto& key : allowed_identities)
+    if (const auto parsed = crypto::Ed25519PublicKey::from_base64(key)) api.admission.identity_keys.push_back(*parsed);
+}
+
+std::filesystem::path ServerSettings::store_file() const {
+  return store ? std::filesystem::path(store->substr(kSqlite.size())) : state_dir / "store.db";
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,47 @@
+// Everything that `bosonserver run` can be told: file < environment < flags.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "bosonserver/api/settings.h"
+#include "config/schema.h"
+#include "runtime/log.h"
+
+namespace higgs::boson {
+
+struct ServerSettings {
+  std::filesystem::path state_dir;
+  std::optional<Endpoint> listen;  ///< unset: [::]:8443 for both families, 0.0.0.0:8443 where there is no IPv6
+  Endpoint stun_listen{IpAddress{}, 3478};
+  Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
+  std::optional<std::string> public_url;
+  std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
+  std::optional<std::string> store;                               ///< "sqlite:PATH"; unset: in the state directory
+  unsigned io_threads = 0;                                        ///< 0: one for each core
+  unsigned store_threads = 4;
+  unsigned password_threads = 2;
+  unsigned relay_workers = 0;
+  std::uint32_t relay_sessions = 20'000;
+  std::optional<double> session_rate_mbps;
+  std::chrono::seconds drain{5};
+  std::vector<std::string> allowed_identities;  ///< base64
+  ApiSettings api;
+  runtime::log::Level log_level = runtime::log::Level::kInfo;
+  runtime::log::Format log_format = runtime::log::Format::kText;
+
+  /// /var/lib/bosonserver for root, else bosonserver in XDG_STATE_HOME or ~/.local/state.
+  ServerSettings();
+  /// Binds every field to its key.
+  void declare(config::Schema& schema);
+  /// After load(): fields that are made from others.
+  void finish();
+
+  std::filesystem::path store_file() const;
+};
+
+}  // namespace higgs::boson

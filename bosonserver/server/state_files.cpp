@@ -1,0 +1,82 @@
+#include "bosonserver/server/state_files.h"
+
+#include <stdexcept>
+
+#include "base/base64.h"
+#include "bosonserver/api/local_names.h"
+#include "net/tls_stream.h"
+#include "runtime/files.h"
+
+namespace higgs::boson {
+namespace {
+
+constexpr unsigned kCertificateDays = 3650;
+constexpr const char* kCertificateFile = "server.crt";
+constexpr const char* kPrivateKeyFile = "server.key";
+constexpr const char* kSealingKeyFile = "sealing.key";
+
+template <class T>
+T must(Result<T> result, const std::string& what) {
+  if (!result) throw std::runtime_error(what + ": " + result.error().message());
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+std::string read(const std::filesystem::path& file) {
+  return must(runtime::read_file(file), "cannot read " + file.string());
+}
+
+/// The names under which clients may check the certificate; most pin it instead.
+std::vector<std::string> certificate_names(const ServerSettings& settings) {
+  const auto names = LocalNames::of_this_machine().all();
+  std::vector<std::string> all(names.begin(), names.end());
+  if (settings.api.public_origin) {
+    const auto authority = settings.api.public_origin->substr(std::string_view("https://").size());
+    auto host = authority.substr(0, authority.rfind(':'));
+    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+    all.insert(all.begin(), host);
+  }
+  return all;
+}
+
+ServerCertificate with_pin(std::string certificate, std::string key) {
+  auto pin = must(net::spki_pin_of(certificate), "cannot read the certificate");
+  return {std::move(certificate), std::move(key), std::move(pin)};
+}
+
+}  // namespace
+
+ServerCertificate load_or_make_certificate(const ServerSettings& settings) {
+  if (settings.certificate) return with_pin(read(*settings.certificate), read(*settings.private_key));
+  const auto certificate_file = settings.state_dir / kCertificateFile, key_file = settings.state_dir / kPrivateKeyFile;
+  const auto certificate = must(runtime::read_file_if_there(certificate_file), "cannot read the certificate");
+  const auto key = must(runtime::read_file_if_there(key_file), "cannot read the certificate's key");
+  if (certificate && key) return with_pin(*certificate, *key);
+  const auto made =
+      must(net::make_self_signed(certificate_names(settings), kCertificateDays), "cannot make a certificate");
+  // The key first: a certificate that stands without its key would be taken for a whole one.
+  must(runtime::write_file_atomic(key_file, made.private_key_pem), "cannot write " + key_file.string());
+  must(runtime::write_file_atomic(certificate_file, made.certificate_pem), "cannot write " + certificate_file.string());
+  return with_pin(made.certificate_pem, made.private_key_pem);
+}
+
+std::string pin_of_certificate(const ServerSettings& settings) {
+  const auto file = settings.certificate.value_or(settings.state_dir / kCertificateFile);
+  return must(net::spki_pin_of(read(file)), "cannot read the certificate");
+}
+
+SealingKey load_or_make_sealing_key(const std::filesystem::path& state_dir, RandomSource& random) {
+  const auto file = state_dir / kSealingKeyFile;
+  auto text = must(runtime::read_file_if_there(file), "cannot read " + file.string());
+  if (!text) {
+    text = to_base64(random.array<SealingKey::kSize>());
+    must(runtime::write_file_atomic(file, *text), "cannot write " + file.string());
+  }
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  const auto bytes = from_base64(*text);
+  if (!bytes || bytes->size() != SealingKey::kSize) throw std::runtime_error(file.string() + " holds no sealing key");
+  SealingKey key;
+  std::copy(bytes->begin(), bytes->end(), key.reveal_mutable().begin());
+  return key;
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,24 @@
+// The server's own files in its state directory: certificate, its key, and the key that seals the signing keys.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bosonserver/api/key_ring.h"
+#include "bosonserver/server/settings.h"
+
+namespace higgs::boson {
+
+struct ServerCertificate {
+  std::string certificate_pem, private_key_pem;
+  std::string pin;  ///< "sha256/…"
+};
+
+/// Throws std::runtime_error where a file cannot be read, made or understood.
+ServerCertificate load_or_make_certificate(const ServerSettings& settings);
+/// Of the certificate that is there; throws where there is none.
+std::string pin_of_certificate(const ServerSettings& settings);
+SealingKey load_or_make_sealing_key(const std::filesystem::path& state_dir, RandomSource& random);
+
+}  // namespace higgs::boson

@@ -1,0 +1,124 @@
+// What the store keeps. Times are Unix seconds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/account.h"
+#include "api/node.h"
+#include "base/ip.h"
+#include "base/uuid.h"
+#include "crypto/ed25519.h"
+#include "crypto/hash.h"
+#include "crypto/x25519.h"
+
+namespace higgs::boson {
+
+struct UserRecord {
+  UserId id;
+  std::string name;
+  std::string password_hash;
+  api::Role role = api::Role::kUser;
+  bool disabled = false;
+  std::int64_t created_at = 0;
+};
+
+/// What became of a refresh token that was presented.
+struct RefreshOutcome {
+  enum class Kind {
+    kRotated,  ///< spent, and its successor stored
+    kUnknown,
+    kExpired,
+    kReused,   ///< it was spent before: the family is revoked now
+    kRevoked,  ///< the family had ended, or its user is disabled
+  };
+  Kind kind = Kind::kUnknown;
+  std::string family;
+  std::optional<UserRecord> user;  ///< known but for kUnknown
+};
+
+enum class NodeAdmission { kApproved, kPending, kBanned };
+
+struct NodeRecord {
+  NodeId id;
+  crypto::Ed25519PublicKey identity_key;
+  crypto::PublicKey wireguard_key;
+  api::KeyCertificate key_certificate;
+  NodeAdmission admission = NodeAdmission::kPending;
+  api::NodeStatus status = api::NodeStatus::kOffline;  ///< as the node said last, or offline since it fell silent
+  std::vector<IpPrefix> tunnel_prefixes;
+  api::NetworkInfo network_info;
+  api::Capabilities capabilities;
+  api::HeartbeatMetrics metrics;
+  std::optional<api::Location> location;
+  std::uint32_t heartbeat_interval = 30;  ///< seconds
+  IpAddress address;                      ///< where its last request came from
+  std::int64_t registered_at = 0;
+  std::int64_t last_seen = 0;
+
+  /// With admission: what people are shown.
+  api::NodeStatus shown_status() const {
+    if (admission == NodeAdmission::kPending) return api::NodeStatus::kPending;
+    return admission == NodeAdmission::kBanned ? api::NodeStatus::kBanned : status;
+  }
+};
+
+struct SessionRow {
+  SessionId id;
+  UserId user;
+  NodeId node;
+  ClientId client;
+  crypto::PublicKey wireguard_key;
+  IpAddress address4;
+  std::optional<IpAddress> address6;
+  std::string path = "relay";
+  std::int64_t started_at = 0;
+  std::int64_t expires_at = 0;
+  std::optional<std::int64_t> ended_at;
+  std::string end_reason;
+  std::uint64_t bytes_to_node = 0, bytes_to_client = 0;
+};
+
+struct AuditEntry {
+  std::int64_t id = 0;  ///< given by the store
+  std::int64_t time = 0;
+  std::string actor;    ///< "user:NAME", "node:ID", "server" or "anonymous"
+  std::string address;  ///< of the request; empty for the server's own acts
+  std::string action;   ///< "login", "node.ban", …
+  std::string object;
+  std::string outcome;  ///< "ok", or why not
+};
+
+/// Failed logins of one account or one address.
+struct Lockout {
+  std::uint32_t failures = 0;
+  std::int64_t last_failure = 0;
+  std::int64_t locked_until = 0;
+};
+
+struct SigningKeyRecord {
+  std::string id;
+  crypto::Ed25519PublicKey public_key;
+  Bytes sealed;  ///< the private key; see api/key_ring.h
+  std::int64_t created_at = 0;
+};
+
+struct ActionRecord {
+  std::string id;
+  NodeId node;
+  api::ActionType type = api::ActionType::kMaintenance;
+  std::string payload;  ///< JSON
+  std::int64_t created_at = 0;
+};
+
+/// How long what has ended is kept, in seconds.
+struct Retention {
+  std::int64_t metrics = 7 * 86400;
+  std::int64_t sessions = 7 * 86400;
+  std::int64_t audit = 90 * 86400;
+  std::int64_t silent_nodes = 30 * 86400;
+};
+
+}  // namespace higgs::boson

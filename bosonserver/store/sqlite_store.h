@@ -1,0 +1,93 @@
+// The store in an SQLite file: write-ahead log, foreign keys, migrations applied when it is opened.
+//
+// One connection behind a lock: SQLite has one writer anyway, and a call takes microseconds. Other processes
+// (`bosonserver user add`) may use the same file meanwhile.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "bosonserver/store/store.h"
+
+namespace SQLite {  // NOLINT(readability-identifier-naming): the library's
+class Database;
+}
+
+namespace higgs::boson {
+
+class SqliteStore final : public Store {
+ public:
+  /// Opens or makes the file (mode 0600). Throws std::runtime_error if it cannot, or if a newer version made it.
+  explicit SqliteStore(const std::filesystem::path& file);
+  ~SqliteStore() override;
+
+  Result<void> ping() override;
+  Result<void> add_user(const UserRecord& user) override;
+  Result<UserRecord> user_by_name(std::string_view name) override;
+  Result<UserRecord> user_by_id(UserId id) override;
+  Result<std::vector<UserRecord>> users(std::string_view after_name, std::size_t limit) override;
+  Result<void> update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) override;
+  Result<void> remove_user(UserId id) override;
+  Result<void> add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
+                                  std::int64_t now, std::int64_t expires_at) override;
+  Result<RefreshOutcome> rotate_refresh_token(const crypto::Sha256Digest& token, const crypto::Sha256Digest& successor,
+                                              std::int64_t now, std::int64_t expires_at) override;
+  Result<UserId> revoke_refresh_family(const crypto::Sha256Digest& token, std::int64_t now) override;
+  Result<void> add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) override;
+  Result<bool> consume_nonce(const std::string& nonce, std::int64_t now) override;
+  Result<NodeRecord> register_node(const NodeRecord& node) override;
+  Result<NodeRecord> node(NodeId id) override;
+  Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) override;
+  Result<void> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
+                                const IpAddress& address, std::int64_t now) override;
+  Result<void> set_node_status(NodeId id, api::NodeStatus status) override;
+  Result<void> set_node_admission(NodeId id, NodeAdmission admission) override;
+  Result<void> add_action(const ActionRecord& action) override;
+  Result<std::vector<ActionRecord>> pending_actions(NodeId node) override;
+  Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
+                             std::int64_t now) override;
+  Result<void> add_session(const SessionRow& session) override;
+  Result<SessionRow> session(SessionId id) override;
+  Result<std::vector<IpAddress>> addresses_in_use(NodeId node) override;
+  Result<std::size_t> live_sessions_of_user(UserId user) override;
+  Result<std::size_t> live_sessions() override;
+  Result<void> renew_session(SessionId id, std::int64_t expires_at) override;
+  Result<bool> end_session(SessionId id, const std::string& reason, std::int64_t now) override;
+  Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) override;
+  Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) override;
+  Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) override;
+  Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,
+                                                      std::int64_t now) override;
+  Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
+                                                      std::int64_t now) override;
+  Result<void> add_audit(const AuditEntry& entry) override;
+  Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) override;
+  Result<Lockout> lockout(const std::string& subject) override;
+  Result<Lockout> update_lockout(const std::string& subject,
+                                 const std::function<Lockout(const Lockout&)>& change) override;
+  Result<void> clear_lockout(const std::string& subject) override;
+  Result<void> add_signing_key(const SigningKeyRecord& key) override;
+  Result<std::vector<SigningKeyRecord>> signing_keys() override;
+  Result<void> remove_signing_key(const std::string& id) override;
+  Result<void> add_metrics(NodeId node, std::int64_t time, const std::string& report_json) override;
+  Result<std::vector<std::string>> metrics(NodeId node, std::int64_t since, std::size_t limit) override;
+  Result<std::size_t> purge(const Retention& retention, std::int64_t now) override;
+
+  static constexpr std::chrono::milliseconds kCallDeadline{500};
+
+ private:
+  enum class Kind { kRead, kWrite };
+  /// Runs `work` in a transaction under the lock; what SQLite throws becomes kUnavailable. Defined in sqlite_call.h.
+  template <class F>
+  auto call(Kind kind, F work) -> decltype(work(std::declval<SQLite::Database&>()));
+  Result<std::vector<SessionId>> end_where(const char* condition, const std::string& value, const std::string& reason,
+                                           std::int64_t now);
+
+  std::unique_ptr<SQLite::Database> database_;
+  std::timed_mutex mutex_;
+};
+
+}  // namespace higgs::boson

@@ -1,0 +1,125 @@
+// What must outlive a restart. Two implementations stand behind this: SQLite in the state directory, and PostgreSQL for
+// clusters; store_contract_test.cpp is run against each.
+//
+// Calls block: make them on the blocking pool. Any thread, many at once; each call is one transaction and takes 500 ms
+// at most. A store that cannot answer says kUnavailable, and the caller 503.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "bosonserver/store/records.h"
+
+namespace higgs::boson {
+
+enum class StoreError {
+  kUnavailable = 1,  ///< busy, out of time, disk full, not reachable
+  kNotFound,
+  kExists,         ///< a unique value is taken: user name, tunnel address
+  kKeyTaken,       ///< a WireGuard key is another's
+  kIdentityTaken,  ///< the node id is another identity's
+  kStaleSequence,  ///< a certificate with this or a higher sequence is known
+  kFull,           ///< a limit of the table is reached
+};
+
+inline constexpr std::size_t kMaxNodes = 10'000;
+inline constexpr std::size_t kMaxNonces = 100'000;
+inline constexpr std::size_t kMaxAuditEntries = 5'000'000;  ///< the oldest go first
+inline constexpr std::size_t kMaxLockouts = 100'000;
+inline constexpr std::size_t kMaxPendingActions = 64;  ///< for each node
+inline constexpr std::size_t kMaxPage = 1000;
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  virtual Result<void> ping() = 0;
+
+  // Users. Names compare exactly; kExists for a name that is taken.
+  virtual Result<void> add_user(const UserRecord& user) = 0;
+  virtual Result<UserRecord> user_by_name(std::string_view name) = 0;
+  virtual Result<UserRecord> user_by_id(UserId id) = 0;
+  virtual Result<std::vector<UserRecord>> users(std::string_view after_name, std::size_t limit) = 0;
+  /// Replaces all but id and creation. Disabling a user, or a new password, revokes all refresh families.
+  virtual Result<void> update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) = 0;
+  virtual Result<void> remove_user(UserId id) = 0;
+
+  // Refresh tokens, by SHA-256.
+  virtual Result<void> add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
+                                          std::int64_t now, std::int64_t expires_at) = 0;
+  virtual Result<RefreshOutcome> rotate_refresh_token(const crypto::Sha256Digest& token,
+                                                      const crypto::Sha256Digest& successor, std::int64_t now,
+                                                      std::int64_t expires_at) = 0;
+  /// The user whose family it was; kNotFound for a token that is unknown.
+  virtual Result<UserId> revoke_refresh_family(const crypto::Sha256Digest& token, std::int64_t now) = 0;
+
+  // Nonces: single-use. consume_nonce is true once for each, before its end.
+  virtual Result<void> add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) = 0;
+  virtual Result<bool> consume_nonce(const std::string& nonce, std::int64_t now) = 0;
+
+  // Nodes.
+  /// Adds the node or replaces its own earlier record, whose admission and registration time it keeps. Returns what is
+  /// stored. A certificate with the known sequence must be the known one. kFull: there are kMaxNodes.
+  virtual Result<NodeRecord> register_node(const NodeRecord& node) = 0;
+  virtual Result<NodeRecord> node(NodeId id) = 0;
+  /// In the order of ids.
+  virtual Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) = 0;
+  virtual Result<void> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
+                                        const IpAddress& address, std::int64_t now) = 0;
+  virtual Result<void> set_node_status(NodeId id, api::NodeStatus status) = 0;
+  virtual Result<void> set_node_admission(NodeId id, NodeAdmission admission) = 0;
+
+  // Actions for nodes: delivered with each heartbeat until answered.
+  virtual Result<void> add_action(const ActionRecord& action) = 0;
+  virtual Result<std::vector<ActionRecord>> pending_actions(NodeId node) = 0;
+  virtual Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
+                                     std::int64_t now) = 0;
+
+  // Sessions. kKeyTaken: the WireGuard key was used before; kExists: an address is in use on that node.
+  virtual Result<void> add_session(const SessionRow& session) = 0;
+  virtual Result<SessionRow> session(SessionId id) = 0;
+  virtual Result<std::vector<IpAddress>> addresses_in_use(NodeId node) = 0;
+  virtual Result<std::size_t> live_sessions_of_user(UserId user) = 0;
+  virtual Result<std::size_t> live_sessions() = 0;
+  /// kNotFound for one that has ended.
+  virtual Result<void> renew_session(SessionId id, std::int64_t expires_at) = 0;
+  /// Ending twice changes nothing: the first reason stays. False then.
+  virtual Result<bool> end_session(SessionId id, const std::string& reason, std::int64_t now) = 0;
+  virtual Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) = 0;
+  /// Newest first; `before` continues behind that one.
+  virtual Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) = 0;
+  /// Ends those that have expired, or are a node's or a user's; returns them.
+  virtual Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) = 0;
+  virtual Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,
+                                                              std::int64_t now) = 0;
+  virtual Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
+                                                              std::int64_t now) = 0;
+
+  // Audit: append-only. Newest first; `before` continues behind that id.
+  virtual Result<void> add_audit(const AuditEntry& entry) = 0;
+  virtual Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) = 0;
+
+  // Lock-outs, by subject ("user:…", "address:…"). The change is applied in one transaction.
+  virtual Result<Lockout> lockout(const std::string& subject) = 0;
+  virtual Result<Lockout> update_lockout(const std::string& subject,
+                                         const std::function<Lockout(const Lockout&)>& change) = 0;
+  virtual Result<void> clear_lockout(const std::string& subject) = 0;
+
+  virtual Result<void> add_signing_key(const SigningKeyRecord& key) = 0;
+  virtual Result<std::vector<SigningKeyRecord>> signing_keys() = 0;  ///< oldest first
+  virtual Result<void> remove_signing_key(const std::string& id) = 0;
+
+  virtual Result<void> add_metrics(NodeId node, std::int64_t time, const std::string& report_json) = 0;
+  virtual Result<std::vector<std::string>> metrics(NodeId node, std::int64_t since, std::size_t limit) = 0;
+
+  /// Removes what is past its time. Returns how many rows went.
+  virtual Result<std::size_t> purge(const Retention& retention, std::int64_t now) = 0;
+};
+
+}  // namespace higgs::boson
+
+HIGGS_ERROR_ENUM(higgs::boson, StoreError)

@@ -1,0 +1,449 @@
+// What every store must do, run against each implementation: SQLite here; PostgreSQL joins with a factory of its own.
+#include <atomic>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bosonserver/store/sqlite_store.h"
+
+namespace higgs::boson {
+namespace {
+
+/// A store of its own for each test; reopen() as after a restart.
+class Subject {
+ public:
+  virtual ~Subject() = default;
+  virtual std::unique_ptr<Store> open() = 0;
+};
+using Factory = std::unique_ptr<Subject> (*)();
+
+class SqliteSubject final : public Subject {
+ public:
+  SqliteSubject() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-store-XXXXXX").string();
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~SqliteSubject() override { std::filesystem::remove_all(directory_); }
+  std::unique_ptr<Store> open() override { return std::make_unique<SqliteStore>(file()); }
+  std::filesystem::path file() const { return directory_ / "store.db"; }
+
+ private:
+  std::filesystem::path directory_;
+};
+
+class StoreContract : public ::testing::TestWithParam<Factory> {
+ protected:
+  UserRecord make_user(const std::string& name) {
+    return {UserId(Uuid::random(random_)), name, "$argon2id$x", api::Role::kUser, false, 100};
+  }
+  NodeRecord make_node() {
+    const auto identity = crypto::make_ed25519_key(random_);
+    return make_node(identity, crypto::public_key_of(crypto::make_private_key(random_)), 1);
+  }
+  NodeRecord make_node(const crypto::Ed25519PrivateKey& identity, const crypto::PublicKey& key,
+                       std::uint64_t sequence) {
+    NodeRecord node;
+    node.key_certificate = api::sign_key_certificate(identity, key, sequence, 5'000, {{25}});
+    node.identity_key = node.key_certificate.identity_key;
+    node.id = api::node_id_of(node.identity_key);
+    node.wireguard_key = key;
+    node.admission = NodeAdmission::kApproved;
+    node.status = api::NodeStatus::kOnline;
+    node.tunnel_prefixes = {*IpPrefix::parse("10.1.0.0/24"), *IpPrefix::parse("fd00::/64")};
+    node.network_info.ipv4 = *IpAddress::parse("192.0.2.1");
+    node.capabilities.max_connections = 10;
+    node.location = api::Location{"DE", "Berlin", std::nullopt};
+    node.address = *IpAddress::parse("2001:db8::1");
+    node.registered_at = node.last_seen = 100;
+    return node;
+  }
+  SessionRow make_session(UserId user, NodeId node, const std::string& address4) {
+    SessionRow session;
+    session.id = SessionId(Uuid::random(random_));
+    session.user = user;
+    session.node = node;
+    session.client = ClientId(Uuid::random(random_));
+    session.wireguard_key = crypto::public_key_of(crypto::make_private_key(random_));
+    session.address4 = *IpAddress::parse(address4);
+    session.started_at = 100;
+    session.expires_at = 200;
+    return session;
+  }
+  static crypto::Sha256Digest digest(std::string_view text) { return crypto::sha256(as_bytes(text)); }
+
+  SeededRandom random_{5};
+  std::unique_ptr<Subject> subject_ = GetParam()();
+  std::unique_ptr<Store> store_ = subject_->open();
+};
+
+TEST_P(StoreContract, UsersAreKeptAcrossARestart) {
+  const auto alice = make_user("alice");
+  ASSERT_TRUE(store_->add_user(alice));
+  store_.reset();
+  store_ = subject_->open();
+  const auto found = store_->user_by_name("alice");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->id, alice.id);
+  EXPECT_EQ(found->password_hash, alice.password_hash);
+  EXPECT_EQ(store_->user_by_id(alice.id)->name, "alice");
+  EXPECT_EQ(store_->user_by_name("Alice").error(), StoreError::kNotFound);
+  EXPECT_TRUE(store_->ping());
+}
+
+TEST_P(StoreContract, UserNamesAreUnique) {
+  ASSERT_TRUE(store_->add_user(make_user("alice")));
+  EXPECT_EQ(store_->add_user(make_user("alice")).error(), StoreError::kExists);
+  auto bob = make_user("bob");
+  ASSERT_TRUE(store_->add_user(bob));
+  bob.name = "alice";
+  EXPECT_EQ(store_->update_user(bob, false, 1).error(), StoreError::kExists);
+  bob.name = "rob'); DROP TABLE users; --";
+  bob.role = api::Role::kAdmin;
+  ASSERT_TRUE(store_->update_user(bob, false, 1));
+  EXPECT_EQ(store_->user_by_id(bob.id)->name, bob.name);
+  EXPECT_EQ(store_->user_by_id(bob.id)->role, api::Role::kAdmin);
+  const auto page = store_->users("alice", 10);
+  ASSERT_TRUE(page);
+  ASSERT_EQ(page->size(), 1u);
+  EXPECT_EQ(page->front().id, bob.id);
+  ASSERT_TRUE(store_->remove_user(bob.id));
+  EXPECT_EQ(store_->remove_user(bob.id).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, RefreshTokensRotateAndReuseRevokesTheFamily) {
+  using Kind = RefreshOutcome::Kind;
+  const auto alice = make_user("alice");
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->add_refresh_family("f1", alice.id, digest("t1"), 100, 1'000));
+  EXPECT_EQ(store_->rotate_refresh_token(digest("t0"), digest("x"), 110, 1'000)->kind, Kind::kUnknown);
+  const auto first = store_->rotate_refresh_token(digest("t1"), digest("t2"), 110, 1'000);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->kind, Kind::kRotated);
+  EXPECT_EQ(first->family, "f1");
+  EXPECT_EQ(first->user->id, alice.id);
+  EXPECT_EQ(store_->rotate_refresh_token(digest("t2"), digest("t3"), 120, 1'000)->kind, Kind::kRotated);
+  EXPECT_EQ(store_->rotate_refresh_token(digest("t1"), digest("t4"), 130, 1'000)->kind, Kind::kReused);
+  EXPECT_EQ(store_->rotate_refresh_token(digest("t3"), digest("t5"), 140, 1'000)->kind, Kind::kRevoked);
+}
+
+TEST_P(StoreContract, RefreshTokensEnd) {
+  using Kind = RefreshOutcome::Kind;
+  auto alice = make_user("alice");
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->add_refresh_family("f1", alice.id, digest("t1"), 100, 200));
+  EXPECT_EQ(store_->rotate_refresh_token(digest("t1"), digest("t2"), 200, 300)->kind, Kind::kExpired);
+  ASSERT_TRUE(store_->add_refresh_family("f2", alice.id, digest("u1"), 100, 200));
+  EXPECT_EQ(*store_->revoke_refresh_family(digest("u1"), 110), alice.id);
+  EXPECT_EQ(store_->revoke_refresh_family(digest("u9"), 110).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->rotate_refresh_token(digest("u1"), digest("u2"), 120, 300)->kind, Kind::kRevoked);
+  ASSERT_TRUE(store_->add_refresh_family("f3", alice.id, digest("v1"), 100, 200));
+  ASSERT_TRUE(store_->update_user(alice, true, 130));
+  EXPECT_EQ(store_->rotate_refresh_token(digest("v1"), digest("v2"), 140, 300)->kind, Kind::kRevoked);
+  ASSERT_TRUE(store_->add_refresh_family("f4", alice.id, digest("w1"), 100, 200));
+  alice.disabled = true;
+  ASSERT_TRUE(store_->update_user(alice, false, 150));
+  EXPECT_EQ(store_->rotate_refresh_token(digest("w1"), digest("w2"), 160, 300)->kind, Kind::kRevoked);
+}
+
+TEST_P(StoreContract, NoncesAreGoodOnceAndForAWhile) {
+  ASSERT_TRUE(store_->add_nonce("a", 100, 160));
+  ASSERT_TRUE(store_->add_nonce("b", 100, 160));
+  EXPECT_TRUE(*store_->consume_nonce("a", 159));
+  EXPECT_FALSE(*store_->consume_nonce("a", 159));
+  EXPECT_FALSE(*store_->consume_nonce("b", 160));
+  EXPECT_FALSE(*store_->consume_nonce("never", 1));
+}
+
+TEST_P(StoreContract, ANonceIsGoodOnceAmongManyThreads) {
+  ASSERT_TRUE(store_->add_nonce("n", 1, 1'000));
+  std::atomic<int> taken = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(8);
+  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { taken += *store_->consume_nonce("n", 1) ? 1 : 0; });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(taken, 1);
+}
+
+TEST_P(StoreContract, ANodeIsKeptWhole) {
+  const auto node = make_node();
+  ASSERT_TRUE(store_->register_node(node));
+  store_.reset();
+  store_ = subject_->open();
+  const auto found = store_->node(node.id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->key_certificate, node.key_certificate);
+  EXPECT_EQ(found->tunnel_prefixes, node.tunnel_prefixes);
+  EXPECT_EQ(found->address, node.address);
+  EXPECT_EQ(found->location->region, "Berlin");
+  EXPECT_EQ(found->capabilities.max_connections, 10u);
+  EXPECT_EQ(found->shown_status(), api::NodeStatus::kOnline);
+  EXPECT_EQ(store_->node(NodeId()).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, ANodeReplacesOnlyItselfAndOnlyForward) {
+  const auto identity = crypto::make_ed25519_key(random_);
+  const auto key1 = crypto::public_key_of(crypto::make_private_key(random_));
+  const auto key2 = crypto::public_key_of(crypto::make_private_key(random_));
+  auto node = make_node(identity, key1, 5);
+  node.admission = NodeAdmission::kPending;
+  ASSERT_TRUE(store_->register_node(node));
+  ASSERT_TRUE(store_->set_node_admission(node.id, NodeAdmission::kApproved));
+
+  auto again = make_node(identity, key1, 5);
+  again.admission = NodeAdmission::kPending;
+  again.registered_at = 900;
+  const auto kept = store_->register_node(again);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->admission, NodeAdmission::kApproved) << "an approval is not asked for twice";
+  EXPECT_EQ(kept->registered_at, 100);
+
+  EXPECT_EQ(store_->register_node(make_node(identity, key1, 4)).error(), StoreError::kStaleSequence);
+  EXPECT_EQ(store_->register_node(make_node(identity, key2, 5)).error(), StoreError::kStaleSequence);
+  EXPECT_TRUE(store_->register_node(make_node(identity, key2, 6)));
+  EXPECT_EQ(store_->node(node.id)->wireguard_key, key2);
+
+  const auto stranger = crypto::make_ed25519_key(random_);
+  EXPECT_EQ(store_->register_node(make_node(stranger, key2, 1)).error(), StoreError::kKeyTaken);
+  auto impostor = make_node(stranger, key1, 9);
+  impostor.id = node.id;
+  EXPECT_EQ(store_->register_node(impostor).error(), StoreError::kIdentityTaken);
+  EXPECT_EQ(store_->node(node.id)->identity_key, node.identity_key);
+}
+
+TEST_P(StoreContract, HeartbeatsAndStatus) {
+  const auto node = make_node();
+  ASSERT_TRUE(store_->register_node(node));
+  api::HeartbeatMetrics metrics;
+  metrics.active_connections = 3;
+  ASSERT_TRUE(
+      store_->record_heartbeat(node.id, api::NodeStatus::kDegraded, metrics, *IpAddress::parse("192.0.2.9"), 150));
+  auto found = store_->node(node.id);
+  EXPECT_EQ(found->status, api::NodeStatus::kDegraded);
+  EXPECT_EQ(found->metrics.active_connections, 3u);
+  EXPECT_EQ(found->last_seen, 150);
+  ASSERT_TRUE(store_->set_node_status(node.id, api::NodeStatus::kOffline));
+  ASSERT_TRUE(store_->set_node_admission(node.id, NodeAdmission::kBanned));
+  EXPECT_EQ(store_->node(node.id)->shown_status(), api::NodeStatus::kBanned);
+  EXPECT_EQ(store_->record_heartbeat(NodeId(), api::NodeStatus::kOnline, metrics, {}, 1).error(),
+            StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, NodesArePaged) {
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(store_->register_node(make_node()));
+  const auto first = store_->nodes(std::nullopt, 3);
+  ASSERT_EQ(first->size(), 3u);
+  const auto second = store_->nodes(first->back().id, 3);
+  ASSERT_EQ(second->size(), 2u);
+  EXPECT_LT(first->back().id, second->front().id);
+}
+
+TEST_P(StoreContract, ActionsWaitUntilTheyAreAnswered) {
+  const auto node = make_node();
+  ASSERT_TRUE(store_->register_node(node));
+  ASSERT_TRUE(store_->add_action({"a1", node.id, api::ActionType::kRestart, "{}", 100}));
+  ASSERT_EQ(store_->pending_actions(node.id)->size(), 1u);
+  EXPECT_EQ(store_->pending_actions(node.id)->front().type, api::ActionType::kRestart);
+  EXPECT_EQ(store_->finish_action(NodeId(), "a1", true, "", 120).error(), StoreError::kNotFound) << "another's action";
+  ASSERT_TRUE(store_->finish_action(node.id, "a1", true, "done", 120));
+  EXPECT_TRUE(store_->pending_actions(node.id)->empty());
+  EXPECT_EQ(store_->finish_action(node.id, "a1", true, "", 120).error(), StoreError::kNotFound);
+  for (std::size_t i = 0; i < kMaxPendingActions; ++i)
+    ASSERT_TRUE(store_->add_action({"b" + std::to_string(i), node.id, api::ActionType::kRestart, "{}", 100}));
+  EXPECT_EQ(store_->add_action({"c", node.id, api::ActionType::kRestart, "{}", 100}).error(), StoreError::kFull);
+  EXPECT_EQ(store_->add_action({"d", NodeId(), api::ActionType::kRestart, "{}", 100}).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, SessionsHoldTheirAddressesWhileTheyLive) {
+  const auto node = make_node();
+  const auto user = UserId(Uuid::random(random_));
+  auto session = make_session(user, node.id, "10.1.0.2");
+  session.address6 = IpAddress::parse("fd00::2");
+  ASSERT_TRUE(store_->add_session(session));
+  EXPECT_EQ(store_->addresses_in_use(node.id)->size(), 2u);
+  EXPECT_EQ(store_->add_session(make_session(user, node.id, "10.1.0.2")).error(), StoreError::kExists);
+  auto same6 = make_session(user, node.id, "10.1.0.3");
+  same6.address6 = IpAddress::parse("fd00::2");
+  EXPECT_EQ(store_->add_session(same6).error(), StoreError::kExists);
+  EXPECT_TRUE(store_->add_session(make_session(user, NodeId(Uuid::random(random_)), "10.1.0.2")));
+  EXPECT_EQ(*store_->live_sessions_of_user(user), 2u);
+
+  EXPECT_TRUE(*store_->end_session(session.id, "ended", 150));
+  EXPECT_FALSE(*store_->end_session(session.id, "expired", 160));
+  EXPECT_EQ(store_->session(session.id)->end_reason, "ended");
+  EXPECT_TRUE(store_->addresses_in_use(node.id)->empty());
+  EXPECT_TRUE(store_->add_session(make_session(user, node.id, "10.1.0.2")));
+  EXPECT_EQ(*store_->live_sessions(), 2u);
+}
+
+TEST_P(StoreContract, ASessionKeyIsNeverUsedTwice) {
+  const auto user = UserId(Uuid::random(random_));
+  const auto first = make_session(user, NodeId(Uuid::random(random_)), "10.1.0.2");
+  ASSERT_TRUE(store_->add_session(first));
+  ASSERT_TRUE(store_->end_session(first.id, "ended", 110));
+  auto second = make_session(user, NodeId(Uuid::random(random_)), "10.1.0.9");
+  second.wireguard_key = first.wireguard_key;
+  EXPECT_EQ(store_->add_session(second).error(), StoreError::kKeyTaken);
+}
+
+TEST_P(StoreContract, SessionsExpireUnlessRenewed) {
+  const auto user = UserId(Uuid::random(random_));
+  const auto node = NodeId(Uuid::random(random_));
+  const auto kept = make_session(user, node, "10.1.0.2"), lost = make_session(user, node, "10.1.0.3");
+  ASSERT_TRUE(store_->add_session(kept));
+  ASSERT_TRUE(store_->add_session(lost));
+  ASSERT_TRUE(store_->renew_session(kept.id, 300));
+  EXPECT_TRUE(store_->end_expired_sessions(199)->empty());
+  EXPECT_EQ(*store_->end_expired_sessions(200), std::vector<SessionId>{lost.id});
+  EXPECT_EQ(store_->renew_session(lost.id, 400).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->session(lost.id)->end_reason, "expired");
+  EXPECT_EQ(*store_->end_sessions_of_node(node, "banned", 210), std::vector<SessionId>{kept.id});
+  EXPECT_TRUE(store_->end_sessions_of_user(user, "disabled", 220)->empty());
+}
+
+TEST_P(StoreContract, SessionBytesAddUpAndListsRunBackwards) {
+  const auto user = UserId(Uuid::random(random_));
+  const auto node = NodeId(Uuid::random(random_));
+  std::vector<SessionId> ids;
+  for (int i = 0; i < 4; ++i) {
+    auto session = make_session(user, node, "10.1.0." + std::to_string(i + 2));
+    session.started_at = 100 + i / 2;
+    ids.push_back(session.id);
+    ASSERT_TRUE(store_->add_session(session));
+  }
+  ASSERT_TRUE(store_->add_session_bytes(ids[0], 10, 1));
+  ASSERT_TRUE(store_->add_session_bytes(ids[0], 5, 2));
+  EXPECT_EQ(store_->session(ids[0])->bytes_to_node, 15u);
+  EXPECT_EQ(store_->session(ids[0])->bytes_to_client, 3u);
+  std::vector<SessionId> seen;
+  std::optional<SessionId> before;
+  for (;;) {
+    const auto page = store_->sessions(before, 3);
+    ASSERT_TRUE(page);
+    if (page->empty()) break;
+    for (const auto& session : *page) seen.push_back(session.id);
+    before = page->back().id;
+  }
+  EXPECT_EQ(seen.size(), 4u);
+  EXPECT_EQ(std::set<SessionId>(seen.begin(), seen.end()).size(), 4u);
+  EXPECT_EQ(store_->session(seen[0])->started_at, 101);
+}
+
+TEST_P(StoreContract, TheAuditIsReadBackwards) {
+  for (int i = 0; i < 5; ++i)
+    ASSERT_TRUE(store_->add_audit({0, 100 + i, "user:a", "192.0.2.1", "login", "a", i == 4 ? "denied" : "ok"}));
+  const auto page = store_->audit(std::nullopt, 2);
+  ASSERT_EQ(page->size(), 2u);
+  EXPECT_EQ(page->front().outcome, "denied");
+  const auto next = store_->audit(page->back().id, 10);
+  EXPECT_EQ(next->size(), 3u);
+}
+
+TEST_P(StoreContract, LockoutsAreCounted) {
+  EXPECT_EQ(store_->lockout("user:a")->failures, 0u);
+  const auto more = [](const Lockout& before) { return Lockout{before.failures + 1, 100, 130}; };
+  ASSERT_TRUE(store_->update_lockout("user:a", more));
+  EXPECT_EQ(store_->update_lockout("user:a", more)->failures, 2u);
+  store_.reset();
+  store_ = subject_->open();
+  EXPECT_EQ(store_->lockout("user:a")->locked_until, 130);
+  ASSERT_TRUE(store_->clear_lockout("user:a"));
+  EXPECT_EQ(store_->lockout("user:a")->failures, 0u);
+}
+
+TEST_P(StoreContract, SigningKeysAndMetrics) {
+  SigningKeyRecord key{"k1", {}, to_bytes(as_bytes("sealed")), 100};
+  ASSERT_TRUE(store_->add_signing_key(key));
+  const auto keys = store_->signing_keys();
+  ASSERT_EQ(keys->size(), 1u);
+  EXPECT_EQ(as_text(keys->front().sealed), "sealed");
+  ASSERT_TRUE(store_->remove_signing_key("k1"));
+  EXPECT_TRUE(store_->signing_keys()->empty());
+
+  const auto node = NodeId(Uuid::random(random_));
+  ASSERT_TRUE(store_->add_metrics(node, 100, "{\"a\":1}"));
+  ASSERT_TRUE(store_->add_metrics(node, 200, "{\"a\":2}"));
+  EXPECT_EQ(*store_->metrics(node, 150, 10), std::vector<std::string>{"{\"a\":2}"});
+}
+
+TEST_P(StoreContract, PurgeKeepsWhatIsStillWanted) {
+  auto silent = make_node(), banned = make_node(), live = make_node();
+  live.last_seen = 31 * 86400;
+  for (const auto* node : {&silent, &banned, &live}) ASSERT_TRUE(store_->register_node(*node));
+  ASSERT_TRUE(store_->set_node_admission(banned.id, NodeAdmission::kBanned));
+  ASSERT_TRUE(store_->add_action({"a", silent.id, api::ActionType::kRestart, "{}", 1}));
+  ASSERT_TRUE(store_->add_metrics(live.id, 100, "{}"));
+  ASSERT_TRUE(store_->add_audit({0, 100, "a", "", "b", "c", "ok"}));
+  auto ended = make_session(UserId(), live.id, "10.1.0.2");
+  auto standing = make_session(UserId(), live.id, "10.1.0.3");
+  ASSERT_TRUE(store_->add_session(ended));
+  ASSERT_TRUE(store_->add_session(standing));
+  ASSERT_TRUE(store_->end_session(ended.id, "ended", 200));
+  ASSERT_TRUE(store_->purge({}, 31 * 86400));
+  EXPECT_EQ(store_->node(silent.id).error(), StoreError::kNotFound);
+  EXPECT_TRUE(store_->node(banned.id)) << "a ban outlives the silence of the banned";
+  EXPECT_TRUE(store_->node(live.id));
+  EXPECT_TRUE(store_->metrics(live.id, 0, 10)->empty());
+  EXPECT_EQ(store_->session(ended.id).error(), StoreError::kNotFound);
+  EXPECT_TRUE(store_->session(standing.id));
+  EXPECT_EQ(store_->audit(std::nullopt, 10)->size(), 1u);
+}
+
+TEST_P(StoreContract, TwoOpenStoresSeeEachOther) {
+  const auto other = subject_->open();
+  const auto alice = make_user("alice");
+  ASSERT_TRUE(other->add_user(alice));
+  EXPECT_TRUE(store_->user_by_name("alice"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, ::testing::Values([]() -> std::unique_ptr<Subject> {
+                           return std::make_unique<SqliteSubject>();
+                         }));
+
+TEST(SqliteStore, AStoreOfANewerVersionIsLeftAlone) {
+  SqliteSubject subject;
+  subject.open();
+  SQLite::Database(subject.file().string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
+  EXPECT_THROW(subject.open(), std::runtime_error);
+}
+
+TEST(SqliteStore, ABusyStoreIsUnavailableNotStuck) {
+  SqliteSubject subject;
+  const auto store = subject.open();
+  SQLite::Database other(subject.file().string(), SQLite::OPEN_READWRITE);
+  other.exec("BEGIN EXCLUSIVE");
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(store->add_nonce("n", 1, 2).error(), StoreError::kUnavailable);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+  EXPECT_TRUE(store->user_by_name("nobody").error() == StoreError::kNotFound) << "reading goes on";
+  other.exec("ROLLBACK");
+  EXPECT_TRUE(store->add_nonce("n", 1, 2));
+}
+
+TEST(SqliteStore, TheAuditCannotBeRewritten) {
+  SqliteSubject subject;
+  const auto store = subject.open();
+  ASSERT_TRUE(store->add_audit({0, 1, "a", "", "b", "c", "denied"}));
+  SQLite::Database other(subject.file().string(), SQLite::OPEN_READWRITE);
+  EXPECT_THROW(other.exec("UPDATE audit SET outcome = 'ok'"), SQLite::Exception);
+  EXPECT_EQ(store->audit(std::nullopt, 1)->front().outcome, "denied");
+}
+
+TEST(SqliteStore, RefusesWhatItCannotUse) {
+  EXPECT_THROW(SqliteStore("/nonexistent/dir/store.db"), std::runtime_error);
+  std::string pattern = (std::filesystem::temp_directory_path() / "higgs-store-XXXXXX").string();
+  const std::filesystem::path file = pattern;
+  const int fd = ::mkstemp(pattern.data());
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(::write(fd, "this is no database at all, but long enough to be looked at", 59), 59);
+  ::close(fd);
+  EXPECT_THROW(SqliteStore{pattern}, std::runtime_error);
+  std::filesystem::remove(pattern);
+}
+
+}  // namespace
+}  // namespace higgs::boson

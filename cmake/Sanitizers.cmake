@@ -1,0 +1,15 @@
+if(HIGGS_SANITIZER STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+elseif(HIGGS_SANITIZER STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -Wno-tsan)
+  add_link_options(-fsanitize=thread)
+elseif(HIGGS_SANITIZER)
+  message(FATAL_ERROR "HIGGS_SANITIZER is '${HIGGS_SANITIZER}'; it may be 'address' or 'thread'")
+endif()
+
+if(HIGGS_BUILD_FUZZERS)
+  # clang 14 cannot assemble the signatures that `function` puts before coroutines.
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=function -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
+endif()

@@ -1,0 +1,47 @@
+// The networks this host is connected to, now and as they change (rtnetlink(7)): clients must reach none of them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "tunnel/netlink.h"
+
+namespace higgs::node {
+
+struct HostNetworks {
+  std::vector<IpPrefix>
+      connected;  ///< networks of the host's addresses and routes without a gateway, and its addresses
+  std::optional<IpAddress> primary_v4, primary_v6;  ///< of the interface that the default route leaves by
+  friend bool operator==(const HostNetworks&, const HostNetworks&) = default;
+};
+
+/// Pure. `tunnel_interface` is left out, and so is what a default route or a half of one covers.
+HostNetworks summarize(const std::vector<tunnel::InterfaceAddress>& addresses, const std::vector<tunnel::Route>& v4,
+                       const std::vector<tunnel::Route>& v6, const std::string& tunnel_interface);
+
+Result<HostNetworks> read_host_networks(const std::string& tunnel_interface);
+
+class NetworkRouteManager {
+ public:
+  explicit NetworkRouteManager(const boost::asio::any_io_executor& executor);
+  ~NetworkRouteManager();
+
+  /// Subscribes; until then changes are not seen.
+  Result<void> open();
+  /// Completes when an address or route has changed, once it has been calm for a moment.
+  boost::asio::awaitable<void> changed();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace higgs::node

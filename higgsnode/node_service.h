@@ -1,0 +1,96 @@
+// The node, put together: what is on this host (state directory, interface, rules), what is towards the server
+// (registration, relay link), and the tasks that keep both well. Everything on one io_context thread; packets are on
+// the tunnel driver's own.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <nlohmann/json_fwd.hpp>
+
+#include "higgsnode/connection_manager.h"
+#include "higgsnode/identity.h"
+#include "higgsnode/metrics_collector.h"
+#include "higgsnode/network_route_manager.h"
+#include "higgsnode/privacy_manager.h"
+#include "higgsnode/relay_link.h"
+#include "higgsnode/routing_engine.h"
+#include "higgsnode/session_manager.h"
+#include "higgsnode/settings.h"
+#include "higgsnode/state_directory.h"
+#include "higgsnode/wireguard_manager.h"
+#include "runtime/control_socket.h"
+#include "runtime/signals.h"
+#include "runtime/task_group.h"
+
+namespace higgs::node {
+
+class NodeService final : private ConnectionEvents {
+ public:
+  /// Takes the state directory, undoes what a crash left, makes the interface and puts the rules in place. Throws
+  /// StartError. The context is not run here.
+  NodeService(boost::asio::io_context& context, const Settings& settings);
+  ~NodeService() override;
+
+  /// Until SIGTERM or SIGINT; then everything is taken away. False if something could not be.
+  boost::asio::awaitable<bool> run();
+  nlohmann::json status();
+
+ private:
+  static constexpr std::chrono::seconds kHealthInterval{30};
+  static constexpr std::chrono::seconds kHousekeepingInterval{5};
+  /// A certificate is made anew when less than this is left of it.
+  static constexpr std::chrono::hours kCertificateReserve{3 * 24};
+
+  Result<api::RegisterRequest> make_request(std::string nonce) override;
+  std::string sign(std::string_view origin, std::string_view nonce, std::string_view raw_body) override;
+  api::HeartbeatRequest make_heartbeat() override;
+  void on_registered(const api::RegisterResponse& response) override;
+  void on_relay_token(const std::string& token) override;
+  void on_observed_address(const IpAddress& address) override;
+
+  void open_tunnel();
+  EgressPolicy wanted_policy() const;
+  /// Brings the rules up to date; if that fails no session is left and none is accepted until it works.
+  void refresh_policy();
+  void check_policy();
+  void enforce();
+  Result<void> refresh_certificate();
+  TunnelTraffic traffic();
+  std::vector<IpPrefix> advertised_prefixes() const;
+  void log_ended(const Session& session, const std::optional<wireguard::PeerStatus>& peer) const;
+  boost::asio::awaitable<void> watch_networks();
+  boost::asio::awaitable<void> keep_house();
+  boost::asio::awaitable<std::string> answer_control(std::string request);
+  boost::asio::awaitable<bool> stop();
+
+  boost::asio::io_context& context_;
+  /// First, so that a signal during the start is kept and what was begun is taken away in order.
+  runtime::Signals signals_;
+  Settings settings_;
+  SystemRandom random_;
+  StateDirectory state_;
+  Identity identity_;
+  PrivacyManager privacy_;
+  MetricsCollector metrics_;
+  api::HeartbeatMetrics last_metrics_;
+  HostNetworks networks_;
+  std::optional<IpAddress> observed_;
+  TunnelPrefixes prefixes_;
+  RoutingEngine routing_;
+  std::unique_ptr<WireGuardManager> wireguard_;
+  std::unique_ptr<SessionManager> sessions_;
+  net::HttpClient api_http_, relay_http_;
+  ConnectionManager connection_;
+  std::unique_ptr<RelayLink> relay_;
+  NetworkRouteManager route_manager_;
+  std::unique_ptr<runtime::ControlServer> control_;
+  std::optional<api::KeyCertificate> certificate_;
+  TunnelTraffic ended_traffic_;
+  std::vector<std::string> conflicts_;
+  WallTime started_{};
+  runtime::TaskGroup tasks_;
+};
+
+}  // namespace higgs::node

@@ -1,0 +1,31 @@
+// What the node says of itself when it registers, and where its answer sends it. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/node.h"
+#include "higgsnode/identity.h"
+#include "higgsnode/network_route_manager.h"
+#include "higgsnode/settings.h"
+
+namespace higgs::node {
+
+struct RegistrationFacts {
+  const Settings& settings;
+  const Identity& identity;
+  const HostNetworks& networks;
+  const api::KeyCertificate& certificate;
+  std::vector<IpPrefix> tunnel_prefixes;
+  std::uint16_t listen_port = 0;
+  api::NodeMetrics metrics;
+};
+api::RegisterRequest make_registration(const RegistrationFacts& facts, std::string nonce);
+
+/// "wss://host:port/relay/{nodeId}" of every WebSocket relay in the answer, then of the configured server, so that a
+/// server that knows its own name wrongly is still found. Each once.
+std::vector<std::string> relay_urls(const api::RegisterResponse& response, const std::string& server,
+                                    const NodeId& node);
+
+}  // namespace higgs::node

@@ -1,0 +1,119 @@
+#include "higgsnode/session_manager.h"
+
+#include <algorithm>
+
+namespace higgs::node {
+
+using relay::RefusalReason;
+
+SessionManager::SessionManager(PeerTable& peers, const TunnelPrefixes& prefixes, std::size_t most_sessions, Ended ended)
+    : peers_(peers), prefixes_(prefixes), most_sessions_(most_sessions), ended_(std::move(ended)) {}
+
+void SessionManager::set_policy_in_force(bool in_force) {
+  in_force_ = in_force;
+  if (!in_force_) close_all();
+}
+
+std::optional<RefusalReason> SessionManager::fault_of(const SessionId& id, const relay::SessionOpen& request) const {
+  const auto key = by_key_.find(request.wireguard_public_key);
+  if (key != by_key_.end() && key->second != id) return RefusalReason::kKeyInUse;
+  if (request.addresses.empty()) return RefusalReason::kPolicy;
+  for (const auto& address : request.addresses) {
+    if (!prefixes_.may_be_clients(address)) return RefusalReason::kPolicy;
+    const auto holder = by_address_.find(address);
+    if (holder != by_address_.end() && holder->second != id) return RefusalReason::kAddressInUse;
+  }
+  const auto known = sessions_.find(id);
+  if (known == sessions_.end()) {
+    return sessions_.size() >= most_sessions_ ? std::optional(RefusalReason::kFull) : std::nullopt;
+  }
+  // A session has one key and one set of addresses for its whole life.
+  const bool same = known->second.key == request.wireguard_public_key && known->second.addresses == request.addresses;
+  return same ? std::nullopt : std::optional(RefusalReason::kPolicy);
+}
+
+SessionManager::Answer SessionManager::open(Now now, tunnel::LinkId link, const SessionId& id,
+                                            const relay::SessionOpen& request) {
+  const auto refuse = [&](RefusalReason reason) -> Answer {
+    ++counters_.refused;
+    return relay::SessionRefused{request.channel, reason};
+  };
+  if (!in_force_) return refuse(RefusalReason::kPolicy);
+  if (draining_) return refuse(RefusalReason::kDraining);
+  if (request.channel == 0) return refuse(RefusalReason::kPolicy);
+  if (const auto fault = fault_of(id, request)) return refuse(*fault);
+
+  const auto where = tunnel::relay_address(link, request.channel);
+  if (const auto known = sessions_.find(id); known != sessions_.end()) {
+    auto& session = known->second;
+    if (!peers_.move(session.key, where)) {
+      end(known);
+      return refuse(RefusalReason::kPolicy);
+    }
+    session.link = link;
+    session.channel = request.channel;
+    session.link_lost.reset();
+    ++session.moves;
+    ++counters_.moved;
+    return relay::SessionReady{request.channel, false};
+  }
+  if (!peers_.add(request.wireguard_public_key, request.addresses, where)) return refuse(RefusalReason::kFull);
+  Session session;
+  session.id = id;
+  session.key = request.wireguard_public_key;
+  session.addresses = request.addresses;
+  session.link = link;
+  session.channel = request.channel;
+  session.opened = now.wall;
+  for (const auto& address : session.addresses) by_address_[address] = id;
+  by_key_[session.key] = id;
+  sessions_.emplace(id, std::move(session));
+  ++counters_.opened;
+  return relay::SessionReady{request.channel, true};
+}
+
+void SessionManager::close(tunnel::LinkId link, const SessionId& id, const relay::SessionClose& request) {
+  const auto known = sessions_.find(id);
+  const bool of_present_channel = known != sessions_.end() && known->second.link == link &&
+                                  (!request.channel || *request.channel == known->second.channel);
+  if (!of_present_channel) {
+    ++counters_.unknown_closes;
+    return;
+  }
+  end(known);
+}
+
+void SessionManager::end(std::unordered_map<SessionId, Session>::iterator session) {
+  const auto last = std::move(session->second);
+  sessions_.erase(session);
+  by_key_.erase(last.key);
+  for (const auto& address : last.addresses) by_address_.erase(address);
+  const auto status = peers_.status(last.key);
+  // A peer that is gone already is as good as removed.
+  (void)peers_.remove(last.key);
+  ++counters_.closed;
+  if (ended_) ended_(last, status);
+}
+
+void SessionManager::close_all() {
+  while (!sessions_.empty()) end(sessions_.begin());
+}
+
+void SessionManager::link_lost(Now now, tunnel::LinkId link) {
+  for (auto& [id, session] : sessions_) {
+    if (session.link == link && !session.link_lost) session.link_lost = now.monotonic;
+  }
+}
+
+void SessionManager::expire(Now now) {
+  std::vector<SessionId> gone;
+  for (const auto& [id, session] : sessions_) {
+    if (session.link_lost && now.monotonic - *session.link_lost >= kLinklessLifetime) gone.push_back(id);
+  }
+  for (const auto& id : gone) {
+    end(sessions_.find(id));
+    ++counters_.expired;
+  }
+}
+
+}  // namespace higgs::node

@@ -1,0 +1,94 @@
+#include "higgsvpn/account.h"
+
+#include <boost/url/parse.hpp>
+#include <boost/url/url.hpp>
+#include <nlohmann/json.hpp>
+
+#include "runtime/files.h"
+
+namespace higgs::vpn {
+namespace {
+
+using nlohmann::json;
+
+json to_json(const Account& account) {
+  json hosts = json::object();
+  for (const auto& [name, addresses] : account.known_hosts) {
+    for (const IpAddress& address : addresses) hosts[name].push_back(address.to_string());
+  }
+  json result{{"server", account.server},
+              {"username", account.username},
+              {"accessToken", account.access_token.reveal()},
+              {"accessExpiresAt", account.access_expires_at},
+              {"refreshToken", account.refresh_token.reveal()},
+              {"refreshExpiresAt", account.refresh_expires_at},
+              {"knownHosts", hosts}};
+  if (account.trust.spki_pin) result["pin"] = *account.trust.spki_pin;
+  if (account.trust.ca_file) result["ca"] = *account.trust.ca_file;
+  return result;
+}
+
+// Throws json::exception where the file is not of ours.
+Account from_json(const json& file) {
+  Account account;
+  account.server = file.at("server").get<std::string>();
+  account.username = file.at("username").get<std::string>();
+  account.access_token = SecretString(file.at("accessToken").get<std::string>());
+  account.access_expires_at = file.at("accessExpiresAt").get<std::int64_t>();
+  account.refresh_token = SecretString(file.at("refreshToken").get<std::string>());
+  account.refresh_expires_at = file.at("refreshExpiresAt").get<std::int64_t>();
+  if (file.contains("pin")) account.trust.spki_pin = file.at("pin").get<std::string>();
+  if (file.contains("ca")) account.trust.ca_file = file.at("ca").get<std::string>();
+  for (const auto& [name, addresses] : file.at("knownHosts").items()) {
+    for (const json& text : addresses) {
+      if (const auto address = IpAddress::parse(text.get<std::string>())) account.known_hosts[name].push_back(*address);
+    }
+  }
+  return account;
+}
+
+}  // namespace
+
+void Account::take(const api::TokenResponse& tokens) {
+  access_token = SecretString(tokens.access_token);
+  access_expires_at = tokens.expires_at;
+  refresh_token = SecretString(tokens.refresh_token);
+  refresh_expires_at = tokens.refresh_expires_at;
+}
+
+std::optional<std::string> server_origin(const std::string& typed) {
+  const std::string text = typed.find("://") == std::string::npos ? "https://" + typed : typed;
+  const auto url = boost::urls::parse_uri(text);
+  if (!url || url->scheme() != "https" || url->host().empty() || url->has_userinfo() || url->has_query()) {
+    return std::nullopt;
+  }
+  if (!url->path().empty() && url->path() != "/") return std::nullopt;
+  return "https://" + std::string(url->encoded_host_and_port());
+}
+
+std::string host_of(const std::string& origin) {
+  const auto url = boost::urls::parse_uri(origin);
+  return url ? std::string(url->host_address()) : std::string();
+}
+
+Result<std::optional<Account>> load_account(const StateDirectory& state) {
+  auto text = runtime::read_file_if_there(state.account());
+  if (!text) return text.error();
+  if (!*text) return std::optional<Account>();
+  try {
+    return std::optional<Account>(from_json(json::parse(**text)));
+  } catch (const json::exception&) {
+    return ErrorCode(EILSEQ, boost::system::system_category());
+  }
+}
+
+Result<void> save_account(const StateDirectory& state, const Account& account) {
+  std::string text = to_json(account).dump(1);
+  const auto written = runtime::write_file_atomic(state.account(), text);
+  secure_wipe(std::as_writable_bytes(std::span(text.data(), text.size())));
+  return written;
+}
+
+Result<void> remove_account(const StateDirectory& state) { return runtime::remove_file(state.account()); }
+
+}  // namespace higgs::vpn

@@ -1,0 +1,67 @@
+// The server's API as this client uses it: answers as values, failures as the user shall read them, and tokens that are
+// renewed when they run out. Two processes of one state directory share the account: a refresh token is spent under a
+// lock, and whoever comes second takes what the first one got.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "api/account.h"
+#include "api/node.h"
+#include "api/problem.h"
+#include "api/routing.h"
+#include "higgsvpn/account.h"
+#include "higgsvpn/failure.h"
+#include "net/http_client.h"
+
+namespace higgs::vpn {
+
+struct NodeFilter {
+  std::optional<std::string> country, region;
+  std::optional<double> min_bandwidth_mbps, max_latency_ms;
+};
+
+/// What an answer that is not a success means to the user.
+Failure failure_of(const net::HttpResponse& response);
+/// What it means that there is no answer.
+Failure failure_of(const ErrorCode& error, const std::string& server);
+
+class ApiClient {
+ public:
+  /// `mark`: on every socket, so that kill switch and routes let them pass.
+  ApiClient(boost::asio::any_io_executor executor, const StateDirectory& state, Account account,
+            std::optional<std::uint32_t> mark);
+  ~ApiClient();
+
+  /// Sets and stores the account's tokens.
+  boost::asio::awaitable<Outcome<void>> login(const SecretString& password);
+  boost::asio::awaitable<Outcome<void>> logout();
+  boost::asio::awaitable<Outcome<std::vector<api::NodeSummary>>> nodes(const NodeFilter& filter);
+  boost::asio::awaitable<Outcome<api::RoutingResponse>> request_route(const api::RoutingRequest& request);
+  boost::asio::awaitable<Outcome<api::SessionRenewal>> renew_session(const SessionId& session);
+  boost::asio::awaitable<Outcome<void>> end_session(const SessionId& session);
+  /// The WebSocket of a relay endpoint. A refusal has the HTTP status in `refused_status`.
+  boost::asio::awaitable<Outcome<net::UpgradedSocket>> open_relay(const std::string& url, const std::string& token,
+                                                                  unsigned& refused_status);
+  const Account& account() const noexcept { return account_; }
+  /// Closes kept connections: after the network changed they lead nowhere.
+  void close() { http_.close(); }
+
+ private:
+  boost::asio::awaitable<Outcome<std::string>> call(std::string method, std::string path, std::string body,
+                                                    bool with_token);
+  boost::asio::awaitable<Outcome<std::string>> call_with_token(std::string method, std::string path, std::string body);
+  boost::asio::awaitable<Outcome<void>> refresh(const std::string& refused_token);
+  boost::asio::awaitable<Outcome<void>> refresh_locked(const std::string& refused_token);
+
+  const StateDirectory& state_;
+  Account account_;
+  net::HttpClient http_;
+};
+
+}  // namespace higgs::vpn

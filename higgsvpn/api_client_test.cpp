@@ -1,0 +1,193 @@
+#include "higgsvpn/api_client.h"
+
+#include <filesystem>
+#include <set>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "net/http_server.h"
+#include "net/testing/coroutine_test.h"
+#include "runtime/clock.h"
+
+namespace higgs::vpn {
+namespace {
+
+namespace asio = boost::asio;
+using net::testing::run;
+
+/// A server over real TLS on the loopback that rotates tokens: one spent twice ends the login.
+class FakeServer {
+ public:
+  explicit FakeServer(asio::io_context& context) {
+    const auto made = net::make_self_signed({"localhost"}, 2).value();
+    pin = net::spki_pin_of(made.certificate_pem).value();
+    net::HttpHandlers handlers;
+    handlers.request = [this](net::HttpRequest request) { return answer(std::move(request)); };
+    auto tls = net::TlsContext::server(made.certificate_pem, made.private_key_pem).value();
+    server_ = std::make_unique<net::HttpServer>(context.get_executor(), tls, handlers);
+    url = "https://127.0.0.1:" + std::to_string(server_->listen(Endpoint{IpAddress::v4(0x7f000001), 0}).value().port);
+  }
+
+  std::string url, pin;
+  std::set<std::string> good_access;
+  std::string good_refresh = "refresh-0";
+  bool revoked = false;
+  int refreshes = 0, node_lists = 0;
+  std::int64_t lifetime = 900;
+
+ private:
+  static net::HttpResponse json(std::string body, unsigned status) {
+    net::HttpResponse response;
+    response.status = status;
+    response.headers.set("Content-Type", "application/json");
+    response.body = std::move(body);
+    return response;
+  }
+  static net::HttpResponse problem(unsigned status, const char* name) {
+    return json(api::encode(api::Problem::make(status, name, name)), status);
+  }
+  net::HttpResponse tokens() {
+    ++refreshes;
+    good_refresh = "refresh-" + std::to_string(refreshes);
+    const std::string access = "access-" + std::to_string(refreshes);
+    good_access = {access};
+    const std::int64_t now = unix_seconds(runtime::now().wall);
+    return json(api::encode(api::TokenResponse{access, "Bearer", now + lifetime, good_refresh, now + 86400}), 200);
+  }
+  asio::awaitable<net::HttpResponse> answer(net::HttpRequest request) {
+    if (request.path == "/api/v1/auth/login") {
+      const auto body = api::decode<api::LoginRequest>(request.body);
+      const bool right = body && body->username == "alice" && body->password.reveal() == "right";
+      co_return right ? tokens() : problem(401, "bad-credentials");
+    }
+    if (request.path == "/api/v1/auth/refresh") {
+      const auto body = api::decode<api::RefreshRequest>(request.body);
+      if (!body || body->refresh_token.reveal() != good_refresh) revoked = true;
+      co_return revoked ? problem(401, "bad-token") : tokens();
+    }
+    const std::string bearer(request.headers.get("Authorization").value_or(""));
+    if (revoked || !bearer.starts_with("Bearer ") || !good_access.contains(bearer.substr(7))) {
+      co_return problem(401, "bad-token");
+    }
+    if (request.path == "/api/v1/nodes") {
+      ++node_lists;
+      api::NodeList list;
+      if (request.query.empty()) list.next_cursor = "a b";
+      co_return json(api::encode(list), 200);
+    }
+    if (request.method == "DELETE") co_return problem(404, "no-such-session");
+    if (request.path == "/api/v1/routing/request") {
+      api::Problem none = api::Problem::make(409, "no-node-fits", "No node fits");
+      none.ruled_out = {{"country", 3}};
+      co_return json(api::encode(none), 409);
+    }
+    co_return problem(404, "not-found");
+  }
+
+  std::unique_ptr<net::HttpServer> server_;
+};
+
+class ApiClientTest : public ::testing::Test {
+ protected:
+  ApiClientTest() {
+    std::string pattern = ::testing::TempDir() + "higgs-api-XXXXXX";
+    directory_ = ::mkdtemp(pattern.data());
+    account_.server = server_.url;
+    account_.trust.spki_pin = server_.pin;
+    account_.username = "alice";
+    account_.refresh_token = SecretString("refresh-0");
+    account_.access_token = SecretString("access-0");
+    EXPECT_TRUE(save_account(state(), account_));
+  }
+  ~ApiClientTest() override { std::filesystem::remove_all(directory_); }
+  const StateDirectory& state() {
+    if (!state_) state_.emplace(directory_);
+    return *state_;
+  }
+  std::unique_ptr<ApiClient> client() {
+    return std::make_unique<ApiClient>(context_.get_executor(), state(), account_, std::nullopt);
+  }
+
+  asio::io_context context_{1};
+  FakeServer server_{context_};
+  std::filesystem::path directory_;
+  std::optional<StateDirectory> state_;
+  Account account_;
+};
+
+TEST_F(ApiClientTest, LoginStoresTokens) {
+  auto client = this->client();
+  EXPECT_EQ(run(context_, client->login(SecretString("wrong"))).error().code, ExitCode::kNotLoggedIn);
+  EXPECT_EQ(load_account(state()).value()->refresh_token.reveal(), "refresh-0") << "a failed one changes nothing";
+  EXPECT_TRUE(run(context_, client->login(SecretString("right"))));
+  EXPECT_EQ(load_account(state()).value()->access_token.reveal(), "access-1");
+}
+
+TEST_F(ApiClientTest, ExpiredTokenIsRenewedAndStored) {
+  auto client = this->client();
+  EXPECT_TRUE(run(context_, client->nodes({})));
+  EXPECT_EQ(server_.node_lists, 2) << "both pages";
+  EXPECT_EQ(server_.refreshes, 1);
+  EXPECT_EQ(load_account(state()).value()->refresh_token.reveal(), "refresh-1");
+  EXPECT_TRUE(run(context_, client->nodes({})));
+  EXPECT_EQ(server_.refreshes, 1) << "still good";
+}
+
+TEST_F(ApiClientTest, RefusedTokenIsRenewedOnce) {
+  account_.access_expires_at = unix_seconds(runtime::now().wall) + 900;  // the server has forgotten it all the same
+  ASSERT_TRUE(save_account(state(), account_));
+  auto client = this->client();
+  EXPECT_TRUE(run(context_, client->nodes({})));
+  EXPECT_EQ(server_.refreshes, 1);
+}
+
+TEST_F(ApiClientTest, TwoAtOnceSpendARefreshTokenOnce) {
+  auto first = client(), second = client();
+  int done = 0, well = 0;
+  const NodeFilter everything;  // outlives the coroutines
+  for (ApiClient* each : {first.get(), second.get()}) {
+    asio::co_spawn(context_, each->nodes(everything), [&](const std::exception_ptr&, const auto& result) {
+      ++done;
+      well += result ? 1 : 0;
+    });
+  }
+  net::testing::run_until(context_, [&] { return done == 2; });
+  EXPECT_EQ(well, 2);
+  EXPECT_EQ(server_.refreshes, 1);
+  EXPECT_FALSE(server_.revoked) << "a token spent twice ends the login";
+}
+
+TEST_F(ApiClientTest, RevokedLoginIsSaidSo) {
+  server_.revoked = true;
+  auto client = this->client();
+  const auto nodes = run(context_, client->nodes({}));
+  ASSERT_FALSE(nodes);
+  EXPECT_EQ(nodes.error().code, ExitCode::kNotLoggedIn);
+  EXPECT_NE(nodes.error().remedy.find("higgsvpn login"), std::string::npos);
+}
+
+TEST_F(ApiClientTest, AnswersBecomeFailuresThatHelp) {
+  auto client = this->client();
+  api::RoutingRequest request;
+  const auto route = run(context_, client->request_route(request));
+  ASSERT_FALSE(route);
+  EXPECT_EQ(route.error().code, ExitCode::kNoNodeFits);
+  EXPECT_NE(route.error().remedy.find("country ruled out 3"), std::string::npos);
+  EXPECT_TRUE(run(context_, client->end_session(SessionId()))) << "gone already is as good as ended";
+  EXPECT_TRUE(run(context_, client->renew_session(SessionId())).error().gone);
+}
+
+TEST_F(ApiClientTest, AnotherServersCertificateGetsNothing) {
+  account_.trust.spki_pin = "sha256/" + std::string(43, 'A') + "=";
+  auto client = this->client();
+  const auto ended = run(context_, client->login(SecretString("right")));
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ExitCode::kUnreachable);
+  EXPECT_EQ(server_.refreshes, 0);
+}
+
+}  // namespace
+}  // namespace higgs::vpn

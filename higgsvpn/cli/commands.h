@@ -1,0 +1,24 @@
+// The commands of higgsvpn: each takes what was parsed and returns the exit status.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "higgsvpn/api_client.h"
+#include "higgsvpn/cli/settings.h"
+
+namespace higgs::vpn {
+
+struct LoginArguments {
+  std::string server, user;
+  std::optional<std::string> pin, ca, password_file;
+};
+int login(const Settings& settings, const LoginArguments& arguments, bool json);
+int logout(const Settings& settings, bool json);
+int list_nodes(const Settings& settings, const NodeFilter& filter, bool json);
+int connect(const Settings& settings, bool detach, bool json);
+int disconnect(const Settings& settings, bool json);
+int show_status(const Settings& settings, bool json);
+int show_stats(const Settings& settings, bool json);
+
+}  // namespace higgs::vpn

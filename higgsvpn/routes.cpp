@@ -1,0 +1,121 @@
+#include "higgsvpn/routes.h"
+
+#include <algorithm>
+
+#include <unistd.h>
+
+#include "higgsvpn/marks.h"
+
+HIGGS_ERROR_CATEGORY(higgs::vpn, RoutesError, "vpn.routes") {
+  switch (error) {
+    case RoutesError::kTableInUse:
+      return "another program keeps routes in table 18505, which higgsvpn uses (see: ip route show table 18505)";
+  }
+  return "unknown routes error";
+}
+
+namespace higgs::vpn {
+namespace {
+
+using tunnel::IpFamily;
+using tunnel::Netlink;
+using tunnel::Route;
+using tunnel::Rule;
+
+constexpr const char* kUndoKind = "vpn-routes";
+
+bool kernel_has_ipv6() { return ::access("/proc/net/if_inet6", F_OK) == 0; }
+
+std::vector<IpFamily> families() {
+  return kernel_has_ipv6() ? std::vector{IpFamily::kV4, IpFamily::kV6} : std::vector{IpFamily::kV4};
+}
+
+bool is(const ErrorCode& error, boost::system::errc::errc_t condition) {
+  return error == boost::system::errc::make_error_condition(condition);
+}
+
+// Rules of the plan's priorities and tables, whatever else they say.
+Result<void> remove_rules(Netlink& netlink, IpFamily family) {
+  for (const Rule& rule : make_routes_plan(family, {}).rules) {
+    const auto removed = netlink.remove_rule(rule);
+    if (!removed && !is(removed.error(), boost::system::errc::no_such_file_or_directory)) return removed;
+  }
+  return {};
+}
+
+Result<void> remove_all(Netlink& netlink) {
+  for (const IpFamily family : families()) {
+    if (const auto removed = remove_rules(netlink, family); !removed) return removed;
+    if (const auto flushed = netlink.flush_table(family, kRoutingTable); !flushed) return flushed.error();
+  }
+  return {};
+}
+
+}  // namespace
+
+RoutesPlan make_routes_plan(IpFamily family, const std::string& ifname) {
+  const IpAddress any = family == IpFamily::kV4 ? IpAddress() : IpAddress::v6({});
+  RoutesPlan plan;
+  Route to_tunnel;
+  to_tunnel.prefix = *IpPrefix::make(any, 0);
+  to_tunnel.ifname = ifname;
+  to_tunnel.table = kRoutingTable;
+  plan.routes.push_back(to_tunnel);
+
+  Rule specific;  // the LAN, other VPNs' networks: all that main knows but its default route
+  specific.family = family;
+  specific.table = tunnel::kMainTable;
+  specific.suppress_prefixlength = 0;
+  specific.priority = kMainRulePriority;
+  Rule rest;
+  rest.family = family;
+  rest.fwmark = kFirewallMark;
+  rest.invert = true;
+  rest.table = kRoutingTable;
+  rest.priority = kTunnelRulePriority;
+  plan.rules = {specific, rest};
+  return plan;
+}
+
+Result<void> Routes::apply(const std::string& ifname) {
+  const tunnel::UndoStep step{kUndoKind, {}};
+  const auto steps = journal_.steps();
+  if (std::find(steps.begin(), steps.end(), step) == steps.end()) {
+    for (const IpFamily family : families()) {
+      const auto present = netlink_.routes(family);
+      if (!present) return present.error();
+      const auto in_ours = [](const Route& route) { return route.table == kRoutingTable; };
+      if (std::any_of(present->begin(), present->end(), in_ours)) return RoutesError::kTableInUse;
+    }
+    if (const auto recorded = journal_.record(step); !recorded) return recorded;
+  }
+  for (const IpFamily family : families()) {
+    if (const auto applied = apply(family, ifname); !applied) return applied;
+  }
+  // Answers to marked packets come in where the unmarked route does not lead: the reverse-path filter has to look up
+  // with the mark that conntrack restored.
+  return set_sysctl(journal_, "net/ipv4/conf/all/src_valid_mark", "1");
+}
+
+Result<void> Routes::apply(IpFamily family, const std::string& ifname) {
+  if (const auto flushed = netlink_.flush_table(family, kRoutingTable); !flushed) return flushed.error();
+  const RoutesPlan plan = make_routes_plan(family, ifname);
+  for (const Route& route : plan.routes) {
+    if (const auto added = netlink_.add_route(route); !added) return added;
+  }
+  for (const Rule& rule : plan.rules) {
+    const auto added = netlink_.add_rule(rule);
+    if (!added && !is(added.error(), boost::system::errc::file_exists)) return added;
+  }
+  return {};
+}
+
+tunnel::UndoHandlers Routes::undo_handlers() {
+  const auto undo_routes = [](const tunnel::UndoStep&) -> Result<void> {
+    auto netlink = Netlink::open();
+    return netlink ? remove_all(*netlink) : Result<void>(netlink.error());
+  };
+  return {{kUndoKind, undo_routes}, {"sysctl", tunnel::sysctl_undo_handler()}};
+}
+
+}  // namespace higgs::vpn

@@ -1,0 +1,45 @@
+// Leads everything into the tunnel but the client's own sockets, as wg-quick(8) does: a table of our own with the
+// default routes, chosen by policy rules for packets without our mark, after the main table was asked for anything more
+// specific than a default route. IPv4 and IPv6. Recorded in the journal first; undone by table and priority, so that no
+// rule of others is touched.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "tunnel/netlink.h"
+#include "tunnel/undo_journal.h"
+
+namespace higgs::vpn {
+
+enum class RoutesError {
+  kTableInUse = 1,  ///< somebody else keeps routes in our table
+};
+
+struct RoutesPlan {
+  std::vector<tunnel::Route> routes;
+  std::vector<tunnel::Rule> rules;
+};
+/// Of one family.
+RoutesPlan make_routes_plan(tunnel::IpFamily family, const std::string& ifname);
+
+class Routes {
+ public:
+  Routes(tunnel::Netlink& netlink, tunnel::UndoJournal& journal) : netlink_(netlink), journal_(journal) {}
+
+  /// Puts routes and rules in place; what of them stands already (an earlier tunnel's) is replaced.
+  Result<void> apply(const std::string& ifname);
+  static tunnel::UndoHandlers undo_handlers();
+
+ private:
+  Result<void> apply(tunnel::IpFamily family, const std::string& ifname);
+
+  tunnel::Netlink& netlink_;
+  tunnel::UndoJournal& journal_;
+};
+
+}  // namespace higgs::vpn
+
+HIGGS_ERROR_ENUM(higgs::vpn, RoutesError)

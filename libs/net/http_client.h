@@ -1,0 +1,72 @@
+// An HTTPS/1.1 client on Asio with one kept connection per origin, deadlines, certificate pinning and, for a VPN's own
+// traffic, a firewall mark on every socket it opens.
+//
+// Threads: all on the executor, which runs one handler at a time (a strand, or a context with one thread). Errors are
+// HttpClientError and, from the connection itself, TlsError (kUntrusted, kHandshakeFailed, kClosed). A client that is
+// closed or destroyed makes what runs fail with TlsError::kClosed.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "net/http.h"
+#include "net/tls_stream.h"
+#include "net/websocket_connection.h"
+
+namespace higgs::net {
+
+enum class HttpClientError {
+  kBadUrl = 1,
+  kResolve,
+  kConnect,
+  kTimedOut,
+  kProtocol,
+  kTooLarge,
+  kUpgradeRefused,  ///< see HttpClient::last_refusal()
+};
+
+struct HttpClientOptions {
+  TlsTrust trust;
+  std::optional<std::uint32_t> mark;  ///< SO_MARK
+  std::chrono::milliseconds connect_deadline{5000};
+  std::chrono::milliseconds request_deadline{15000};
+  std::size_t response_bytes = 4 * 1024 * 1024;
+  std::string user_agent = "higgs";
+  /// Addresses to use for a host without asking DNS (remembered ones, so that a server is found while DNS is down).
+  std::map<std::string, std::vector<IpAddress>> known_hosts;
+};
+
+class HttpClient {
+ public:
+  HttpClient(boost::asio::any_io_executor executor, HttpClientOptions options);
+  ~HttpClient();
+
+  /// `url`: https://host[:port]/path?query, wss:// for upgrade(). Retries once on a kept connection that had died,
+  /// for idempotent methods and for requests of which no byte was answered. Redirects are answers like any other.
+  boost::asio::awaitable<Result<HttpResponse>> request(std::string method, std::string url, HttpHeaders headers,
+                                                       std::string body);
+  boost::asio::awaitable<Result<UpgradedSocket>> upgrade(std::string url, HttpHeaders headers, std::string subprotocol);
+  /// The response that refused the last upgrade.
+  const std::optional<HttpResponse>& last_refusal() const noexcept;
+  /// Addresses that names resolved to so far, to be remembered as known_hosts.
+  std::map<std::string, std::vector<IpAddress>> resolved() const;
+  /// Closes kept connections; running requests fail.
+  void close();
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace higgs::net
+
+HIGGS_ERROR_ENUM(higgs::net, HttpClientError)

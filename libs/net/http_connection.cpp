@@ -1,0 +1,215 @@
+#include "net/http_connection.h"
+
+#include <exception>
+#include <utility>
+
+#include <boost/system/system_error.hpp>
+
+#include "base/random.h"
+#include "base/uuid.h"
+#include "net/http_text.h"
+#include "net/websocket_handshake.h"
+#include "runtime/clock.h"
+#include "runtime/log.h"
+
+namespace higgs::net {
+
+namespace asio = boost::asio;
+namespace log = runtime::log;
+
+namespace {
+
+constexpr std::size_t kReadBytes = 4096;
+constexpr std::size_t kRequestIdBytes = 64;
+/// After an answer that closes, what the peer still sends is read and dropped, or the reset that follows would take the
+/// answer away from it (RFC 9112, 9.6).
+constexpr std::size_t kLingerBytes = 1024 * 1024;
+constexpr std::chrono::seconds kLingerTime{2};
+
+HttpResponse without_detail() { return problem_response(500, "the request could not be handled"); }
+
+}  // namespace
+
+std::string request_id_for(const HttpRequest& request) {
+  const auto given = request.headers.get("X-Request-Id").value_or("");
+  const bool sane =
+      !given.empty() && given.size() <= kRequestIdBytes &&
+      given.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == given.npos;
+  if (sane) return std::string(given);
+  SystemRandom random;
+  return Uuid::random(random).to_string();
+}
+
+HttpConnection::HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared)
+    : stream_(std::move(stream)), shared_(std::move(shared)) {}
+
+asio::awaitable<void> HttpConnection::run() {
+  stream_.expires_after(shared_->limits.handshake);
+  const auto handshake = co_await stream_.accept();
+  if (!handshake) {
+    ++shared_->counters.handshake_failures;
+    if (handshake.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
+    co_return;
+  }
+  Next next = Next::kContinue;
+  while (next == Next::kContinue) next = co_await serve_one();
+  if (!taken_) stream_.shutdown();
+}
+
+void HttpConnection::drain() noexcept {
+  if (waiting_) stream_.abort();
+}
+
+asio::awaitable<bool> HttpConnection::read_more() {
+  if (consumed_ > 0) {
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(consumed_));
+    consumed_ = 0;
+  }
+  const std::size_t before = buffer_.size();
+  buffer_.resize(before + kReadBytes);
+  const auto count = co_await stream_.read_some(MutableBytes(buffer_).subspan(before));
+  buffer_.resize(before + (count ? *count : 0));
+  if (!count && count.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
+  co_return count.has_value();
+}
+
+/// False: the connection is over. Otherwise the parser is complete or failed.
+asio::awaitable<bool> HttpConnection::read_request(HttpRequestParser& parser) {
+  const auto& limits = shared_->limits;
+  waiting_ = true;
+  if (unread() == 0) {
+    if (shared_->draining) co_return false;
+    Bytes().swap(buffer_);  // an idle connection holds no buffer
+    consumed_ = 0;
+    stream_.expires_after(first_ ? limits.header : limits.idle);
+    if (!co_await read_more()) co_return false;
+  }
+  waiting_ = false;
+  if (!first_) stream_.expires_after(limits.header);
+  first_ = false;
+
+  bool in_body = false;
+  for (;;) {
+    const std::size_t used = parser.put(unread_bytes());
+    consumed_ += used;
+    if (parser.state() == HttpRequestParser::State::kComplete || parser.state() == HttpRequestParser::State::kFailed)
+      co_return true;
+    if (!in_body && parser.state() == HttpRequestParser::State::kBody) {
+      in_body = true;
+      stream_.expires_after(limits.header);
+      if (parser.expects_continue() && unread() == 0 && !co_await write("HTTP/1.1 100 Continue\r\n\r\n"))
+        co_return false;
+    }
+    if (used > 0 && unread() > 0) continue;
+    // What one step of the parser needs at once is a head, or the line before a chunk.
+    if (unread() > limits.header_bytes) {
+      parser.fail(400, "malformed chunk");
+      co_return true;
+    }
+    if (!co_await read_more()) co_return true;
+  }
+}
+
+asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
+  HttpRequestParser parser({.header_bytes = shared_->limits.header_bytes, .body_bytes = shared_->limits.body_bytes});
+  if (!co_await read_request(parser)) co_return Next::kClose;
+  if (parser.state() != HttpRequestParser::State::kComplete) {
+    ++shared_->counters.bad_requests;
+    const bool failed = parser.state() == HttpRequestParser::State::kFailed;
+    // Neither failed nor complete: the time was over, or the peer has gone and hears nothing.
+    const auto answer = failed ? problem_response(parser.failure(), parser.failure_text())
+                               : problem_response(408, "the request did not come in time");
+    co_await answer_and_linger(answer);
+    co_return Next::kClose;
+  }
+  ++shared_->counters.requests;
+  stream_.expires_never();
+  HttpRequest request = parser.take();
+  request.remote = stream_.remote();
+  request.request_id = request_id_for(request);
+  if (asks_for_websocket(request)) {
+    auto upgrading = serve_upgrade(std::move(request));
+    co_return co_await std::move(upgrading);
+  }
+
+  const std::string id = request.request_id;
+  const bool head = request.method == "HEAD";
+  auto handling = handle(std::move(request));
+  const HttpResponse response = co_await std::move(handling);
+  const bool close = !parser.keep_alive() || shared_->draining;
+  const std::string text =
+      write_response(response, {.now = runtime::now().wall, .request_id = id, .head = head, .close = close});
+  if (!co_await write(text)) co_return Next::kClose;
+  co_return close ? Next::kClose : Next::kContinue;
+}
+
+asio::awaitable<HttpResponse> HttpConnection::handle(HttpRequest request) {
+  const std::string id = request.request_id;
+  try {
+    if (!shared_->handlers.request) co_return problem_response(404, "nothing here");
+    auto handling = shared_->handlers.request(std::move(request));
+    co_return co_await std::move(handling);
+  } catch (const boost::system::system_error& error) {
+    if (error.code() == asio::error::operation_aborted) throw;
+    log::error("a request handler failed", {{"request", id}, {"error", error.what()}});
+  } catch (const std::exception& error) {
+    log::error("a request handler failed", {{"request", id}, {"error", error.what()}});
+  }
+  co_return without_detail();
+}
+
+asio::awaitable<HttpConnection::Next> HttpConnection::serve_upgrade(HttpRequest request) {
+  const std::string id = request.request_id;
+  UpgradeDecision decision = problem_response(426, "no WebSocket is offered here");
+  const HttpRequest asked = request;
+  if (auto refusal = refuse_websocket(request)) {
+    decision = std::move(*refusal);
+  } else if (shared_->handlers.upgrade) {
+    try {
+      auto deciding = shared_->handlers.upgrade(std::move(request));
+      decision = co_await std::move(deciding);
+    } catch (const boost::system::system_error& error) {
+      if (error.code() == asio::error::operation_aborted) throw;
+      log::error("an upgrade handler failed", {{"request", id}, {"error", error.what()}});
+      decision = without_detail();
+    } catch (const std::exception& error) {
+      log::error("an upgrade handler failed", {{"request", id}, {"error", error.what()}});
+      decision = without_detail();
+    }
+  }
+  if (const auto* refusal = std::get_if<HttpResponse>(&decision)) {
+    co_await answer_and_linger(*refusal);
+    co_return Next::kClose;
+  }
+  auto& accept = std::get<UpgradeAccept>(decision);
+  const HttpResponse response = accept_websocket(asked, accept.subprotocol);
+  const std::string text = write_response(response, {.now = runtime::now().wall, .request_id = id});
+  if (!co_await write(text)) co_return Next::kClose;
+  taken_ = true;
+  accept.take({stream_.release(), to_bytes(unread_bytes())});
+  co_return Next::kClose;
+}
+
+asio::awaitable<bool> HttpConnection::write(std::string_view text) {
+  stream_.expires_after(shared_->limits.write);
+  const auto written = co_await stream_.write_all(as_bytes(text));
+  if (!written && written.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
+  co_return written.has_value();
+}
+
+asio::awaitable<void> HttpConnection::answer_and_linger(const HttpResponse& response) {
+  SystemRandom random;
+  const std::string id = Uuid::random(random).to_string();
+  const std::string text = write_response(response, {.now = runtime::now().wall, .request_id = id, .close = true});
+  if (!co_await write(text)) co_return;
+  stream_.shutdown();
+  stream_.expires_after(kLingerTime);
+  ByteArray<kReadBytes> dropped;
+  for (std::size_t total = 0; total < kLingerBytes;) {
+    const auto count = co_await stream_.read_some(dropped);
+    if (!count) co_return;
+    total += *count;
+  }
+}
+
+}  // namespace higgs::net

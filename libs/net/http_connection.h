@@ -1,0 +1,62 @@
+// One connection of an HttpServer, from the TLS handshake to its end or its upgrade.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include <boost/asio/awaitable.hpp>
+
+#include "net/http_parser.h"
+#include "net/http_server.h"
+
+namespace higgs::net {
+
+struct HttpServerCounters {
+  std::atomic<std::uint64_t> accepted{0}, refused{0}, handshake_failures{0}, requests{0}, timeouts{0}, bad_requests{0},
+      accept_errors{0};
+};
+
+/// What connections of one server share; read-only but for the counters.
+struct HttpServerShared {
+  HttpHandlers handlers;
+  HttpServerLimits limits;
+  HttpServerCounters counters;
+  std::atomic<bool> draining{false};
+};
+
+/// All on the stream's executor.
+class HttpConnection {
+ public:
+  HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared);
+
+  boost::asio::awaitable<void> run();
+  /// Ends a connection that waits for a request; a request that runs is answered first.
+  void drain() noexcept;
+  void abort() noexcept { stream_.abort(); }
+
+ private:
+  enum class Next { kContinue, kClose };
+
+  boost::asio::awaitable<bool> read_more();
+  boost::asio::awaitable<bool> read_request(HttpRequestParser& parser);
+  boost::asio::awaitable<Next> serve_one();
+  boost::asio::awaitable<HttpResponse> handle(HttpRequest request);
+  boost::asio::awaitable<Next> serve_upgrade(HttpRequest request);
+  boost::asio::awaitable<bool> write(std::string_view text);
+  boost::asio::awaitable<void> answer_and_linger(const HttpResponse& response);
+  std::size_t unread() const noexcept { return buffer_.size() - consumed_; }
+  ByteView unread_bytes() const noexcept { return ByteView(buffer_).subspan(consumed_); }
+
+  TlsStream stream_;
+  std::shared_ptr<HttpServerShared> shared_;
+  Bytes buffer_;              // bytes that came and that no message has taken yet, from consumed_ on
+  std::size_t consumed_ = 0;  // front of buffer_ that is done with
+  bool first_ = true;
+  bool waiting_ = true;  // for the first byte of a request
+  bool taken_ = false;   // the socket was given away
+};
+
+/// A sane id that the caller sent, or a new one.
+std::string request_id_for(const HttpRequest& request);
+
+}  // namespace higgs::net

@@ -1,0 +1,202 @@
+// Peers that hold connections and say nothing, or half a thing: the server answers others meanwhile, and gets rid of
+// them in time.
+#include <deque>
+#include <thread>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "net/endpoint_convert.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "net/testing/coroutine_test.h"
+#include "runtime/process.h"
+
+namespace higgs::net {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using std::chrono::milliseconds;
+using testing::run;
+using testing::run_until;
+
+const IpAddress kLoopback = IpAddress::v4(0x7f000001);
+
+class HostileClientsTest : public ::testing::Test {
+ protected:
+  HostileClientsTest() : made_(*make_self_signed({"boson.test"}, 30)) {}
+
+  void start(HttpServerLimits limits) {
+    HttpHandlers handlers;
+    handlers.request = [](HttpRequest) -> asio::awaitable<HttpResponse> {
+      co_return HttpResponse{.status = 200, .headers = {}, .body = "served"};
+    };
+    auto tls = *TlsContext::server(made_.certificate_pem, made_.private_key_pem);
+    server_.emplace(context_.get_executor(), std::move(tls), std::move(handlers), limits);
+    where_ = *server_->listen({kLoopback, 0});
+  }
+  void TearDown() override {
+    if (!server_) return;
+    auto stopping = server_->stop(milliseconds(0));
+    run(context_, std::move(stopping));
+  }
+  /// Connected, and no more.
+  void connect(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto& socket = silent_.emplace_back(context_);
+      socket.connect(to_asio(where_));
+      if (i % 256 != 255) continue;
+      context_.restart();
+      context_.poll();  // or the backlog would be full
+    }
+  }
+  bool served() {
+    HttpClientOptions options;
+    options.trust.spki_pin = *spki_pin_of(made_.certificate_pem);
+    HttpClient client(context_.get_executor(), options);
+    auto asking = client.request("GET", "https://127.0.0.1:" + std::to_string(where_.port) + "/", {}, "");
+    const auto answer = run(context_, std::move(asking));
+    return answer && answer->body == "served";
+  }
+
+  asio::io_context context_;
+  SelfSigned made_;
+  std::optional<HttpServer> server_;
+  Endpoint where_;
+  std::deque<tcp::socket> silent_;
+};
+
+TEST_F(HostileClientsTest, TenThousandWhoSayNothing) {
+  runtime::raise_file_limit();
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  // Both ends are in this process. Where that allows fewer, as many as it allows.
+  const std::size_t count = std::min<std::size_t>(10'000, (limit.rlim_cur - 200) / 2);
+  HttpServerLimits limits{.connections = 20'000, .connections_per_address = 20'000, .handshake = std::chrono::hours(1)};
+  start(limits);
+  connect(count);
+  run_until(context_, [&] { return server_->stats().open == count; });
+  EXPECT_TRUE(served());
+  EXPECT_EQ(server_->stats().timeouts, 0u);
+  auto stopping = server_->stop(milliseconds(0));
+  run(context_, std::move(stopping));
+  silent_.clear();
+
+  limits.handshake = milliseconds(500);
+  start(limits);
+  connect(count);
+  run_until(context_, [&] { return server_->stats().timeouts == count && server_->stats().open == 0; });
+  EXPECT_EQ(server_->stats().accepted, count);
+  EXPECT_EQ(server_->stats().handshake_failures, count);
+}
+
+TEST_F(HostileClientsTest, OneAddressCannotTakeAllRoom) {
+  start({.connections = 1000, .connections_per_address = 100, .handshake = milliseconds(20'000)});
+  connect(300);
+  run_until(context_, [&] { return server_->stats().refused == 200; });
+  EXPECT_EQ(server_->stats().open, 100u);
+  // Another address is served.
+  tcp::socket other(context_);
+  other.open(tcp::v4());
+  other.bind(tcp::endpoint(asio::ip::make_address_v4("127.0.0.2"), 0));
+  other.connect(to_asio(where_));
+  run_until(context_, [&] { return server_->stats().open == 101; });
+}
+
+TEST_F(HostileClientsTest, HalfAHandshakeAndHalfARequest) {
+  start({.handshake = milliseconds(1500), .header = milliseconds(300)});
+  // The start of a ClientHello: a record header that promises 512 bytes, and a few of them.
+  connect(1);
+  asio::write(silent_[0], asio::buffer(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)));
+  run_until(context_, [&] { return server_->stats().timeouts == 1; });
+  // The whole handshake, then silence; and the handshake, then half a head.
+  const auto client = *TlsContext::client({.spki_pin = *spki_pin_of(made_.certificate_pem), .ca_file = {}});
+  std::vector<TlsStream> streams;
+  const std::string host = "boson.test";  // outlives the coroutines
+  for (const std::string_view text : {"", "GET / HTTP/1.1\r\nHo"}) {
+    tcp::socket socket(context_);
+    socket.connect(to_asio(where_));
+    streams.emplace_back(std::move(socket), client);
+    auto shaking = streams.back().connect(host);
+    ASSERT_TRUE(run(context_, std::move(shaking)));
+    auto writing = streams.back().write_all(as_bytes(text));
+    ASSERT_TRUE(run(context_, std::move(writing)));
+  }
+  run_until(context_, [&] { return server_->stats().timeouts == 3; });
+  // A peer that has gone without a word is cut off like one that is slow.
+  streams.back().abort();
+  streams.front().abort();
+  run_until(context_, [&] { return server_->stats().open == 0; });
+  EXPECT_EQ(server_->stats().requests, 0u);
+}
+
+TEST_F(HostileClientsTest, OutOfDescriptorsIsAPauseAndNotASpin) {
+  start({.handshake = milliseconds(20'000)});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  tcp::socket client(context_);
+  client.open(tcp::v4());
+  const int next = ::dup(client.native_handle());  // the lowest number that is free
+  ::close(next);
+  rlimit none = before;
+  none.rlim_cur = static_cast<rlim_t>(next);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  client.connect(to_asio(where_));
+  run_until(context_, [&] { return server_->stats().accept_errors == 2; });
+  const auto begin = std::chrono::steady_clock::now();
+  run_until(context_, [&] { return server_->stats().accept_errors == 4; });
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, milliseconds(150));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  run_until(context_, [&] { return server_->stats().open == 1; });
+  EXPECT_TRUE(served());
+}
+
+TEST(HttpServerThreads, ServesOnSeveralThreadsAtOnce) {
+  asio::io_context context;
+  auto work = asio::make_work_guard(context);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&] { context.run(); });
+  const auto made = *make_self_signed({"boson.test"}, 30);
+  std::atomic<int> handled{0};
+  HttpHandlers handlers;
+  handlers.request = [&](HttpRequest request) -> asio::awaitable<HttpResponse> {
+    ++handled;
+    co_return HttpResponse{.status = 200, .headers = {}, .body = request.body};
+  };
+  HttpServer server(context.get_executor(), *TlsContext::server(made.certificate_pem, made.private_key_pem),
+                    std::move(handlers));
+  const auto where = *server.listen({kLoopback, 0});
+  HttpClientOptions options;
+  options.trust.spki_pin = *spki_pin_of(made.certificate_pem);
+  std::vector<std::thread> clients;
+  std::atomic<int> good{0};
+  for (int c = 0; c < 4; ++c) {
+    clients.emplace_back([&, c] {
+      asio::io_context own;
+      HttpClient client(own.get_executor(), options);
+      for (int i = 0; i < 25; ++i) {
+        const std::string body = std::to_string(c) + ":" + std::to_string(i);
+        auto asking = client.request("POST", "https://127.0.0.1:" + std::to_string(where.port) + "/", {}, body);
+        const auto answer = run(own, std::move(asking));
+        if (answer && answer->body == body) ++good;
+        if (i % 10 == 9) client.close();
+      }
+    });
+  }
+  for (auto& thread : clients) thread.join();
+  EXPECT_EQ(good, 100);
+  EXPECT_EQ(handled, 100);
+  asio::co_spawn(context, server.stop(milliseconds(1000)), asio::use_future).get();
+  EXPECT_EQ(server.stats().open, 0u);
+  work.reset();
+  for (auto& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace higgs::net

@@ -1,0 +1,56 @@
+#include "relay/liveness.h"
+
+#include <gtest/gtest.h>
+
+namespace higgs::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using Action = Liveness::Action;
+const Instant kStart{1000s};
+
+TEST(Liveness, IdleLinkIsPingedEvery15SecondsAndGivenUpAfterThree) {
+  Liveness liveness(kStart);
+  EXPECT_EQ(liveness.handle_timeout(kStart + 14s), Action::kNone);
+  for (int ping = 1; ping <= 3; ++ping) {
+    ASSERT_EQ(liveness.deadline(), kStart + ping * 15s);
+    EXPECT_EQ(liveness.handle_timeout(liveness.deadline()), Action::kPing);
+  }
+  EXPECT_EQ(liveness.handle_timeout(kStart + 59s), Action::kNone);
+  EXPECT_EQ(liveness.handle_timeout(kStart + 60s), Action::kDead);
+}
+
+TEST(Liveness, UnansweredDataIsProbedEvery500MsAndGivenUpAfterTwoSeconds) {
+  Liveness liveness(kStart);
+  liveness.on_sent(kStart + 1s);
+  liveness.on_sent(kStart + 1400ms);  // more of it moves nothing
+  for (int probe = 1; probe <= 3; ++probe) {
+    ASSERT_EQ(liveness.deadline(), kStart + 1s + probe * 500ms);
+    EXPECT_EQ(liveness.handle_timeout(liveness.deadline()), Action::kPing);
+  }
+  EXPECT_EQ(liveness.handle_timeout(kStart + 3s - 1ms), Action::kNone);
+  EXPECT_EQ(liveness.handle_timeout(kStart + 3s), Action::kDead);
+}
+
+TEST(Liveness, AnyAnswerMakesItIdleAgain) {
+  Liveness liveness(kStart);
+  liveness.on_sent(kStart);
+  EXPECT_EQ(liveness.handle_timeout(kStart + 500ms), Action::kPing);
+  EXPECT_EQ(liveness.handle_timeout(kStart + 1000ms), Action::kPing);
+  liveness.on_received(kStart + 1200ms);
+  EXPECT_EQ(liveness.deadline(), kStart + 1200ms + 15s);
+  liveness.on_sent(kStart + 2s);
+  for (int probe = 1; probe <= 3; ++probe) EXPECT_EQ(liveness.handle_timeout(liveness.deadline()), Action::kPing);
+  EXPECT_EQ(liveness.handle_timeout(liveness.deadline()), Action::kDead);
+}
+
+TEST(Liveness, MachineThatSleptAsksAgainBeforeItGivesUp) {
+  Liveness liveness(kStart);
+  liveness.on_sent(kStart);
+  const Instant woke = kStart + 1h;
+  EXPECT_EQ(liveness.handle_timeout(woke), Action::kPing);
+  EXPECT_EQ(liveness.deadline(), woke + 500ms);
+}
+
+}  // namespace
+}  // namespace higgs::relay

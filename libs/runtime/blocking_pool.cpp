@@ -1,0 +1,107 @@
+#include "runtime/blocking_pool.h"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace higgs::runtime {
+namespace asio = boost::asio;
+
+class BlockingPool::Impl {
+ public:
+  explicit Impl(BlockingPoolLimits l) : limits(l) {
+    for (std::size_t i = 0; i < limits.threads; ++i) threads.emplace_back([this] { serve(); });
+  }
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    wake.notify_all();
+    for (auto& thread : threads) thread.join();
+  }
+
+  /// False if the queue is full; `job` is then untouched.
+  bool add(std::function<void()>&& job) {
+    {
+      const std::lock_guard lock(mutex);
+      if (jobs.size() >= limits.queued) {
+        ++refused;
+        return false;
+      }
+      jobs.push_back(std::move(job));
+    }
+    wake.notify_one();
+    return true;
+  }
+
+  void serve() {
+    for (;;) {
+      std::function<void()> job;
+      {
+        std::unique_lock lock(mutex);
+        wake.wait(lock, [this] { return stopping || !jobs.empty(); });
+        if (jobs.empty()) return;
+        job = std::move(jobs.front());
+        jobs.pop_front();
+      }
+      job();
+    }
+  }
+
+  const BlockingPoolLimits limits;
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::function<void()>> jobs;
+  std::uint64_t refused = 0;
+  bool stopping = false;
+  std::vector<std::thread> threads;
+};
+
+BlockingPool::BlockingPool(BlockingPoolLimits limits) : impl_(std::make_unique<Impl>(limits)) {}
+BlockingPool::~BlockingPool() = default;
+
+asio::awaitable<void> BlockingPool::run_erased(std::function<void()>& work) {
+  auto initiate = [impl = impl_.get(), &work](auto handler) {
+    // The guard keeps the caller's io_context running while nothing but this thread knows of the work.
+    auto executor = asio::get_associated_executor(handler);
+    auto held = std::make_shared<decltype(handler)>(std::move(handler));
+    auto guard = std::make_shared<asio::executor_work_guard<decltype(executor)>>(executor);
+    const auto complete = [held, guard, executor](std::exception_ptr error) {
+      asio::post(executor, [held, error] { (*held)(error); });
+      guard->reset();
+    };
+    auto job = [&work, complete] {
+      std::exception_ptr error;
+      try {
+        work();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      complete(error);
+    };
+    if (!impl->add(job)) complete(nullptr);
+  };
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(std::move(initiate),
+                                                                                         asio::use_awaitable);
+}
+
+std::size_t BlockingPool::queued() const noexcept {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->jobs.size();
+}
+
+std::uint64_t BlockingPool::refused() const noexcept {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->refused;
+}
+
+}  // namespace higgs::runtime

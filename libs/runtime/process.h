@@ -1,0 +1,13 @@
+// What a program that holds keys does about its own process.
+#pragma once
+
+namespace higgs::runtime {
+
+/// No core dump and no tracing by others of the same user (PR_SET_DUMPABLE, RLIMIT_CORE): keys stay in memory.
+/// Its /proc files then belong to root.
+void protect_process_memory() noexcept;
+
+/// Raises the soft limit of open files to the hard one.
+void raise_file_limit() noexcept;
+
+}  // namespace higgs::runtime

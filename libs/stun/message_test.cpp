@@ -1,0 +1,162 @@
+#include "stun/message.h"
+
+#include <gtest/gtest.h>
+
+#include "stun/binding.h"
+
+namespace higgs::stun {
+namespace {
+
+Bytes hex(std::string_view text) { return from_hex(text).value(); }
+
+// RFC 5769, 2.1: sample request.
+const Bytes kSampleRequest = hex(
+    "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74002400046e0001ff80290008932ff9b1"
+    "51263b36000600096576746a3a6836765920202000080014"
+    "9aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf");
+// 2.2: sample IPv4 response.
+const Bytes kSampleV4 =
+    hex("0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643"
+        "000800142b91f599fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96");
+// 2.3: sample IPv6 response.
+const Bytes kSampleV6 =
+    hex("010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000140002a147"
+        "0113a9faa5d3f179bc25f4b5bed2b9d900080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c");
+
+TEST(StunMessage, SampleRequestOfTheRfcIsRead) {
+  const auto message = parse(kSampleRequest);
+  ASSERT_TRUE(message) << message.error().message();
+  EXPECT_EQ(message->message_class, MessageClass::kRequest);
+  EXPECT_EQ(message->method, kBindingMethod);
+  EXPECT_TRUE(message->has_fingerprint);
+  EXPECT_EQ(as_text(*message->find(AttributeType::kSoftware)), "STUN test client");
+  EXPECT_EQ(as_text(*message->find(AttributeType::kUsername)), "evtj:h6vY");
+  EXPECT_EQ(to_hex(message->transaction), "b7e7a701bc34d686fa87dfae");
+}
+
+TEST(StunMessage, SampleResponsesOfTheRfcAreRead) {
+  const auto v4 = parse(kSampleV4);
+  ASSERT_TRUE(v4) << v4.error().message();
+  EXPECT_EQ(v4->message_class, MessageClass::kSuccess);
+  EXPECT_EQ(mapped_address(*v4), Endpoint::parse("192.0.2.1:32853"));
+  const auto v6 = parse(kSampleV6);
+  ASSERT_TRUE(v6) << v6.error().message();
+  EXPECT_EQ(mapped_address(*v6), Endpoint::parse("[2001:db8:1234:5678:11:2233:4455:6677]:32853"));
+}
+
+TEST(StunMessage, AddressIsMaskedAsInTheRfc) {
+  for (const auto& sample : {kSampleV4, kSampleV6}) {
+    const auto message = parse(sample);
+    Bytes buffer(200);
+    MessageBuilder builder(buffer, MessageClass::kSuccess, kBindingMethod, message->transaction);
+    const auto built = builder.add_xor_mapped_address(*mapped_address(*message)).finish();
+    EXPECT_EQ(to_hex(built.subspan(kHeaderBytes + 4)), to_hex(*message->find(AttributeType::kXorMappedAddress)));
+  }
+}
+
+TEST(StunMessage, FaultsAreTold) {
+  const auto error_of = [](ByteView bytes) { return static_cast<StunError>(parse(bytes).error().value()); };
+  EXPECT_EQ(error_of({}), StunError::kTooShort);
+  EXPECT_EQ(error_of(ByteView(kSampleRequest).first(19)), StunError::kTooShort);
+  Bytes bytes = kSampleRequest;
+  bytes[0] = std::byte{0x40};
+  EXPECT_EQ(error_of(bytes), StunError::kNotStun);
+  bytes = kSampleRequest;
+  bytes[4] ^= std::byte{1};
+  EXPECT_EQ(error_of(bytes), StunError::kNotStun);
+  EXPECT_EQ(error_of(ByteView(kSampleRequest).first(kSampleRequest.size() - 4)), StunError::kBadLength);
+  bytes = kSampleRequest;
+  bytes[30] ^= std::byte{1};
+  EXPECT_EQ(error_of(bytes), StunError::kBadFingerprint);
+  bytes = kSampleRequest;
+  bytes[22] = std::byte{0xff};
+  EXPECT_EQ(error_of(bytes), StunError::kBadAttribute);
+  EXPECT_EQ(error_of(hex("000100082112a442000000000000000000000000800100058041424344")), StunError::kBadLength);
+
+  Bytes many = hex("000100002112a442000000000000000000000000");
+  for (std::size_t i = 0; i <= kMaxAttributes; ++i) many.insert(many.end(), {std::byte{0x80}, {}, {}, {}});
+  store_be(many.data() + 2, static_cast<std::uint16_t>(many.size() - kHeaderBytes));
+  EXPECT_EQ(error_of(many), StunError::kTooMany);
+}
+
+TEST(StunMessage, NothingMayFollowTheFingerprint) {
+  Bytes buffer(200);
+  MessageBuilder builder(buffer, MessageClass::kRequest, kBindingMethod, {});
+  builder.add_fingerprint();
+  builder.add(AttributeType::kSoftware, {});
+  EXPECT_TRUE(parse(builder.finish()).has_error());
+}
+
+TEST(StunMessage, BuilderThatOverflowsGivesNothing) {
+  Bytes buffer(30);
+  MessageBuilder builder(buffer, MessageClass::kError, kBindingMethod, {});
+  EXPECT_TRUE(builder.add_error(420, "Unknown Attribute").finish().empty());
+}
+
+class Binding : public ::testing::Test {
+ protected:
+  BindingAnswer answer(ByteView request, const Endpoint& source) {
+    const auto given = answer_binding(request, source, "higgs", buffer_);
+    EXPECT_LE(given.bytes.size(), kMaxAmplification * request.size());
+    return given;
+  }
+  Bytes request_with(std::uint16_t attribute, std::size_t count = 1) {
+    Bytes bytes(kBindingBufferBytes);
+    MessageBuilder builder(bytes, MessageClass::kRequest, kBindingMethod, kTransaction);
+    for (std::size_t i = 0; i < count; ++i) builder.add(static_cast<AttributeType>(attribute + i), {});
+    return to_bytes(builder.finish());
+  }
+
+  const TransactionId kTransaction{std::byte{1}, std::byte{2}, std::byte{3}};
+  const Endpoint kV4 = *Endpoint::parse("203.0.113.9:4711"), kV6 = *Endpoint::parse("[2001:db8::9]:4711");
+  ByteArray<kBindingBufferBytes> buffer_{};
+};
+
+TEST_F(Binding, RequestIsAnsweredWithTheSource) {
+  ByteArray<kBindingBufferBytes> request;
+  const auto bytes = make_binding_request(kTransaction, "client", request);
+  for (const auto& source : {kV4, kV6}) {
+    const auto given = answer(bytes, source);
+    EXPECT_EQ(given.outcome, BindingOutcome::kAnswered);
+    EXPECT_EQ(read_binding_response(given.bytes, kTransaction), source);
+    EXPECT_TRUE(parse(given.bytes)->has_fingerprint);
+  }
+  EXPECT_FALSE(read_binding_response(answer(bytes, kV4).bytes, TransactionId{}));
+}
+
+TEST_F(Binding, SmallestRequestIsAnsweredWithinTheBound) {
+  const Bytes bare = request_with(0, 0);
+  ASSERT_EQ(bare.size(), kHeaderBytes);
+  for (const auto& source : {kV4, kV6})
+    EXPECT_EQ(read_binding_response(answer(bare, source).bytes, kTransaction), source);
+}
+
+TEST_F(Binding, MappedIpv4IsToldAsIpv4) {
+  const auto given = answer(request_with(0, 0), *Endpoint::parse("[::ffff:203.0.113.9]:4711"));
+  EXPECT_EQ(read_binding_response(given.bytes, kTransaction), kV4);
+}
+
+TEST_F(Binding, UnknownAttributeThatMustBeUnderstoodIsRefused) {
+  const auto given = answer(request_with(0x0031), kV4);
+  EXPECT_EQ(given.outcome, BindingOutcome::kRefused);
+  const auto message = parse(given.bytes);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->message_class, MessageClass::kError);
+  EXPECT_EQ(error_code(*message), 420u);
+  EXPECT_EQ(to_hex(*message->find(AttributeType::kUnknownAttributes)), "0031");
+  EXPECT_FALSE(read_binding_response(given.bytes, kTransaction));
+  EXPECT_EQ(answer(request_with(0x0031, 20), kV4).outcome, BindingOutcome::kRefused);
+  EXPECT_EQ(answer(request_with(0x8031), kV4).outcome, BindingOutcome::kAnswered);
+}
+
+TEST_F(Binding, OnlyRequestsAreAnswered) {
+  EXPECT_EQ(answer(kSampleV4, kV4).outcome, BindingOutcome::kIgnored);
+  EXPECT_EQ(answer(kSampleRequest, kV4).outcome, BindingOutcome::kRefused);  // PRIORITY is ICE's
+  EXPECT_EQ(answer(as_bytes("GET / HTTP/1.1\r\n\r\n\r\n"), kV4).outcome, BindingOutcome::kMalformed);
+  Bytes allocate = request_with(0, 0);
+  allocate[1] = std::byte{3};
+  EXPECT_EQ(answer(allocate, kV4).outcome, BindingOutcome::kIgnored);
+}
+
+}  // namespace
+}  // namespace higgs::stun

@@ -1,0 +1,97 @@
+// One WireGuard interface of this machine, whoever runs the protocol: the userspace engine on a TUN device here, the
+// kernel in a later driver. Calls are made on the control thread and may wait a moment for the device's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ip.h"
+#include "base/result.h"
+#include "net/websocket_connection.h"
+#include "wireguard/engine.h"
+
+namespace higgs::tunnel {
+
+enum class TunnelError {
+  kNoTun = 1,  ///< /dev/net/tun is missing or closed to us
+  kNotPermitted,
+  kNameTaken,
+  kPortTaken,
+  kNoSuchPeer,
+  kNoSuchLink,
+  kLimit,
+  kSystem,
+};
+
+struct InterfaceConfig {
+  std::string name;  ///< "higgs%d" lets the kernel choose the number
+  std::uint32_t mtu = 1420;
+  wireguard::PrivateKey private_key;
+  std::optional<std::uint16_t> listen_port;  ///< unset or 0: a free one
+  std::uint32_t fwmark = 0;                  ///< on the UDP sockets; 0: none
+  std::vector<IpPrefix> addresses;           ///< given to the interface, with the prefix length as it is
+};
+
+/// A relay link inside the device. Ids are never reused within a process.
+using LinkId = std::uint32_t;
+
+/// The address of a peer behind channel `channel` of a relay link (wireguard::PeerAddress::path).
+inline wireguard::PeerAddress relay_address(LinkId link, std::uint32_t channel) {
+  return {(std::uint64_t{link} << 32) | channel, {}};
+}
+
+/// Told of a link's control traffic; called on the device's thread, so an implementation posts to its own.
+class RelayLinkEvents {
+ public:
+  virtual ~RelayLinkEvents() = default;
+  virtual void on_control(LinkId link, std::string message) = 0;
+  virtual void on_link_closed(LinkId link, std::uint16_t code, std::string reason) = 0;
+};
+
+struct LinkStatus {
+  std::uint64_t sent_packets = 0, received_packets = 0, sent_bytes = 0, received_bytes = 0;
+  std::uint64_t dropped_packets = 0;  ///< by the queue's limits
+  std::uint64_t malformed = 0;
+  std::optional<std::chrono::microseconds> round_trip;
+};
+
+struct InterfaceStatus {
+  std::string name;
+  std::uint16_t listen_port = 0;
+  std::uint32_t mtu = 0;
+  std::vector<wireguard::PeerStatus> peers;
+  wireguard::EngineCounters counters;
+};
+
+class TunnelDriver {
+ public:
+  virtual ~TunnelDriver() = default;
+
+  virtual const std::string& name() const = 0;
+  virtual Result<void> set_peer(const wireguard::PeerConfig& peer) = 0;
+  virtual Result<void> remove_peer(const wireguard::PublicKey& key) = 0;
+  virtual Result<void> restart_handshake(const wireguard::PublicKey& key) = 0;
+  virtual Result<InterfaceStatus> status() = 0;
+  /// Without allowed ips and keys: cheap enough for every second.
+  virtual Result<std::optional<wireguard::PeerStatus>> peer_status(const wireguard::PublicKey& key) = 0;
+
+  /// Gives an upgraded relay connection to the data path. Liveness (proto/relay.md) is kept there.
+  virtual Result<LinkId> attach_link(net::UpgradedSocket socket, RelayLinkEvents& events) = 0;
+  virtual Result<void> send_control(LinkId link, std::string message) = 0;
+  /// Nothing of `events` is called once this has returned.
+  virtual Result<void> detach_link(LinkId link) = 0;
+  virtual Result<LinkStatus> link_status(LinkId link) = 0;
+};
+
+/// Opens the TUN device, gives it its addresses and brings it up; the interface goes with the driver.
+Result<std::unique_ptr<TunnelDriver>> make_userspace_driver(const InterfaceConfig& config);
+
+}  // namespace higgs::tunnel
+
+HIGGS_ERROR_ENUM(higgs::tunnel, TunnelError)

@@ -1,0 +1,75 @@
+"""What the integration tests share: a laboratory with a server, a node and a client that has logged in."""
+import os
+import shutil
+import unittest
+
+from lab import lab as places
+from lab.lab import Lab
+from lab.programs import Client, Node, Program, Server
+
+PASSWORD = "correct horse battery staple"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+NODE_ADDRESS = places.PUBLIC["b"]
+
+
+class LabCase(unittest.TestCase):
+    """One laboratory per class. Sub-classes set what they need and start from a running server and node."""
+
+    payload_mib = 8
+    second_client = False
+    server_arguments = ()
+    node_arguments = ()
+
+    @classmethod
+    def setUpClass(cls):
+        Program.started.clear()
+        cls.failed = False
+        cls.lab = Lab(payload_mib=cls.payload_mib)
+        cls.addClassCleanup(cls._close)
+        try:
+            cls.before = {name: host.snapshot() for name, host in cls.lab.hosts.items()}
+            cls.server = Server(cls.lab.server)
+            cls.server.start(*cls.server_arguments)
+            cls.server.add_user("alice", PASSWORD)
+            cls.node = Node(cls.lab.node, cls.server.pin())
+            cls.node.start(*cls.node_arguments)
+            cls.client = Client(cls.lab.client_a, cls.node.pin)
+            cls.client.login("alice", PASSWORD)
+            if cls.second_client:
+                cls.server.add_user("carol", PASSWORD)
+                cls.other = Client(cls.lab.client_c, cls.node.pin)
+                cls.other.login("carol", PASSWORD)
+        except BaseException:
+            cls.failed = True
+            raise
+
+    @classmethod
+    def _close(cls):
+        reports = Program.reports()
+        if cls.failed or reports:
+            target = os.path.join(ROOT, "build", "lab-logs", cls.__name__)
+            shutil.rmtree(target, ignore_errors=True)
+            cls.lab.keep_logs(target)
+            print(f"logs of the failed run: {target}")
+        cls.lab.close()
+        if reports:
+            raise AssertionError("\n".join(reports))
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors) if result else 0
+        super().run(result)
+        if result and len(result.failures) + len(result.errors) > before:
+            type(self).failed = True
+
+    def tearDown(self):
+        """Each test leaves the client disconnected; the server and the node go on."""
+        for client in [self.client] + ([self.other] if self.second_client else []):
+            client.vpn("disconnect", check=False)
+            if client.running:
+                client.process.wait(10)
+            client.process = None
+
+    def assert_untouched(self, host):
+        """The host is byte for byte as before the programs were first started on it."""
+        self.maxDiff = None
+        self.assertMultiLineEqual(self.before[host.name], host.snapshot(), f"{host.name} is not as it was")

@@ -1,0 +1,92 @@
+"""The kill switch: what leaves the physical interface while the tunnel, the node or the client dies."""
+import socket
+import unittest
+
+from case import NODE_ADDRESS, LabCase
+from lab import lab as places
+from lab.capture import Capture, leaks, summary
+from lab.programs import RELAY
+from lab.wait import wait_until
+
+CHATTER = f"{places.os.path.dirname(places.__file__)}/chatter.py"
+
+
+class Leaks(LabCase):
+    def capture_node_restart(self):
+        """Kills and restarts the node under a talkative client; the packets of the client's physical interface."""
+        capture = Capture(self.lab.client_a, "eth0", RELAY, self.id().rsplit(".", 1)[1])
+        chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
+        try:
+            before = len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS))
+            wait_until(lambda: len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS)) > before + 5, 10,
+                       "the chatter to reach the internet through the tunnel")
+            self.node.kill()
+            self.node.start()
+            self.client.wait_tunnel(NODE_ADDRESS, 10)
+        finally:
+            chatter.kill()
+            packets = capture.stop()
+        self.assertGreater(len([packet for packet in packets if packet.what == "relay"]), 10, summary(packets))
+        return packets
+
+    def assert_no_leak(self, packets):
+        found = leaks(packets)
+        self.assertEqual(found[:5], [], f"{len(found)} leaked: {summary(packets)}")
+
+    def test_nothing_leaks_while_the_node_restarts(self):
+        self.client.connect(expect=NODE_ADDRESS)
+        self.assert_no_leak(self.capture_node_restart())
+
+    def test_without_kill_switch_the_same_capture_shows_leaks(self):
+        self.client.connect("--no-kill-switch", expect=NODE_ADDRESS)
+        self.assertGreater(len(leaks(self.capture_node_restart())), 10)
+
+    def test_kill_switch_outlives_sigkill_of_the_client(self):
+        self.client.connect(expect=NODE_ADDRESS)
+        capture = Capture(self.lab.client_a, "eth0", RELAY, "client-killed")
+        chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
+        self.client.kill()
+        self.assertIsNone(self.client.exit_address(), "blocked while the client is dead")
+        self.assertIsNone(self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip"))
+        self.client.connect(expect=NODE_ADDRESS, seconds=5)
+        chatter.kill()
+        self.assert_no_leak(capture.stop())
+        self.client.disconnect()
+        self.assert_untouched(self.lab.client_a)
+
+    def test_without_kill_switch_a_killed_client_leaks(self):
+        self.client.connect("--no-kill-switch", expect=NODE_ADDRESS)
+        self.client.kill()
+        wait_until(lambda: self.client.exit_address(1) == places.PUBLIC["a"], 10, "traffic to leave from home A")
+
+    def test_packets_for_the_tunnel_address_from_outside_are_dropped(self):
+        """A neighbour on the home network must not reach the tunnel's address (CVE-2019-14899)."""
+        self.client.connect(expect=NODE_ADDRESS)
+        address = self.tunnel_address()
+        self.lab.router_a.run("ip", "route", "add", f"{address}/32", "via", places.CLIENT_A)
+        self.addCleanup(self.lab.router_a.run, "ip", "route", "del", f"{address}/32")
+        self.assertFalse(self.hears(address))
+        self.client.disconnect()
+        self.lab.client_a.run("ip", "addr", "add", f"{address}/32", "dev", "eth0")
+        self.addCleanup(self.lab.client_a.run, "ip", "addr", "del", f"{address}/32", "dev", "eth0")
+        self.assertTrue(self.hears(address), "the same arrives when no tunnel is up")
+
+    def hears(self, address):
+        """Whether the home router's datagram to that address arrives; an answer would take the tunnel and prove nothing."""
+        with self.lab.client_a.socket(kind=socket.SOCK_DGRAM) as ear, self.lab.router_a.socket(kind=socket.SOCK_DGRAM) as mouth:
+            ear.bind((address, 0))
+            ear.settimeout(1)
+            mouth.sendto(b"x", (address, ear.getsockname()[1]))
+            try:
+                return ear.recv(1) == b"x"
+            except TimeoutError:
+                return False
+
+    def tunnel_address(self):
+        lines = self.lab.client_a.run("ip", "-4", "-br", "addr").stdout.splitlines()
+        tunnel = [line.split() for line in lines if line.split()[0] not in ("lo",) and not line.startswith("eth0")]
+        return tunnel[0][2].split("/")[0]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+"""The whole story in one run: a user behind one NAT reaches a web site through a volunteer behind another.
+
+Prints numbered steps for people, and as its last line one JSON object for programs. Ends with status 0 only if every
+step was proved.
+"""
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lab import enter  # noqa: E402  (the path above is needed first)
+from lab import lab as places  # noqa: E402
+from lab.capture import Capture, leaks, summary  # noqa: E402
+from lab.lab import Lab  # noqa: E402
+from lab.programs import RELAY, URL, Client, Node, Program, Server  # noqa: E402
+from lab.wait import wait_until  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LOGS = os.path.realpath(os.path.join(HERE, "..", "..", "build", "demo-logs"))
+PASSWORD = "a pass phrase for the demo"
+BOLD, GREEN, RED, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[0m") if sys.stdout.isatty() else ("",) * 4
+
+
+class NotProved(Exception):
+    """A step did not show what it should have shown."""
+
+
+class Story:
+    """Numbered steps on the screen; each ends with what was proved."""
+
+    def __init__(self):
+        self._number = 0
+
+    def step(self, title):
+        self._number += 1
+        print(f"\n{BOLD}{self._number}. {title}{PLAIN}", flush=True)
+
+    @staticmethod
+    def say(text):
+        print(f"   {text}", flush=True)
+
+    @staticmethod
+    def proved(truth, text):
+        print(f"   {GREEN}proved:{PLAIN} {text}" if truth else f"   {RED}NOT PROVED:{PLAIN} {text}", flush=True)
+        if not truth:
+            raise NotProved(text)
+
+
+class Download:
+    """A download on the client's computer that runs while other things happen."""
+
+    def __init__(self, lab):
+        self._lab = lab
+        self._progress = os.path.join(lab.client_a.dir, "progress")
+        with open(self._progress, "wb") as file:
+            file.write(b"%020d" % 0)
+        self._process = lab.client_a.popen(sys.executable, f"{HERE}/download.py", f"http://{places.WEB}/payload", "--progress", self._progress,
+                                           "--stall-seconds", "2", stdout=-1, text=True)
+
+    def wait_for(self, share):
+        """Until that share of the file is here, or the download has ended."""
+        wanted = int(self._lab.payload_bytes * share)
+        wait_until(lambda: self.arrived() >= wanted or self._process.poll() is not None, 600, f"{share:.0%} of the download", every=0.001, at_most=0.005)
+
+    def arrived(self):
+        """The number of bytes so far."""
+        with open(self._progress, "rb") as file:
+            return int(file.read() or b"0")
+
+    def result(self):
+        output, _ = self._process.communicate(timeout=900)
+        return json.loads(output)
+
+
+def talk(lab):
+    return lab.client_a.popen(sys.executable, f"{HERE}/chatter.py")
+
+
+def captured(lab, name, client, node):
+    """Captures the client's physical interface while it talks and the node dies and comes back; returns the packets."""
+    capture = Capture(lab.client_a, "eth0", RELAY, name)
+    chatter = talk(lab)
+    node.kill()
+    node.start()
+    client.wait_tunnel(places.PUBLIC["b"], 15)
+    chatter.kill()
+    return capture.stop()
+
+
+def play(lab, story, result):
+    a, b = places.PUBLIC["a"], places.PUBLIC["b"]
+    result["node_public_address"] = b
+    story.step("An internet with a server, a web site, and homes behind NAT routers")
+    story.say(f"server {places.SERVER}, web site {places.WEB}, home A (the user) behind {a}, home B (the volunteer) behind {b}")
+    before = {host.name: host.snapshot() for host in (lab.client_a, lab.node)}
+    seen = lab.client_a.fetch(f"http://{places.WEB}/ip").strip()
+    story.proved(seen == a, f"without a tunnel the web site sees the user's own public address, {seen}")
+    story.proved(lab.printer.pings(places.NODE) and not lab.web.pings(places.NODE6), "the volunteer's computer answers its own home and nobody outside")
+
+    story.step("An operator starts bosonserver with no configuration, and makes an account")
+    server = Server(lab.server)
+    server.start()
+    server.add_user("alice", PASSWORD)
+    pin = server.pin()
+    story.say(f"{URL} is up; its pin is {pin}")
+
+    story.step("A volunteer starts higgsnode on a PC behind NAT")
+    node = Node(lab.node, pin)
+    node.start()
+    story.say("registered with a signature of its identity key; its relay link stands")
+
+    story.step("A user logs in and connects")
+    client = Client(lab.client_a, pin)
+    client.login("alice", PASSWORD)
+    result["connect_ms"] = round(client.connect_detached() * 1000)
+    seen = client.exit_address()
+    result["exit_address"], result["path"] = seen, client.status()["path"]
+    story.proved(seen == b, f"after {result['connect_ms']} ms the web site sees {seen}: the volunteer's address")
+    story.proved(seen not in (a, places.SERVER), "that is neither the user's address nor the server's")
+    story.proved(result["path"] == "relay", f"the tunnel's path is the {result['path']}: WireGuard from end to end, inside WebSocket over TLS")
+    asked = len(lab.seen(lab.web, "dns"))
+    lab.client_a.fetch(f"http://{places.WEB_NAME}/hello")
+    sources = {event["source"] for event in lab.seen(lab.web, "dns")[asked:]}
+    story.proved(sources and a not in sources, f"names are asked through the tunnel too: the resolver saw {', '.join(sorted(sources))}")
+
+    story.step(f"A download of {lab.payload_bytes / places.MIB:.0f} MiB, with a capture running on the user's physical interface")
+    capture = Capture(lab.client_a, "eth0", RELAY, "kill-switch-on")
+    download = Download(lab).result()
+    result["downloaded_mib"], result["mbit_s"] = _mib(download["bytes"]), round(download["mbit_s"])
+    result["sha256_ok"] = download["sha256"] == lab.payload_sha256
+    story.proved(result["sha256_ok"], f"{result['downloaded_mib']} MiB at {result['mbit_s']} Mbit/s, SHA-256 as the web site's own")
+
+    story.step("Again, and half way the node is killed with SIGKILL and started anew; everything on the user's computer keeps talking")
+    chatter, download = talk(lab), Download(lab)
+    download.wait_for(0.5)
+    node.kill()
+    begun, arrived = time.monotonic(), download.arrived()
+    story.say(f"killed after {arrived / places.MIB:.0f} MiB")
+    node.start()
+    again = download.result()
+    client.wait_tunnel(b, 15)
+    story.say(f"longest pause {again['longest_gap_s']:.1f} s, {again['resumed']} times resumed, over {time.monotonic() - begun:.1f} s after the kill")
+    result["sha256_ok"] = result["sha256_ok"] and again["sha256"] == lab.payload_sha256
+    story.proved(arrived < lab.payload_bytes and again["sha256"] == lab.payload_sha256, "the file arrived whole all the same")
+    chatter.kill()
+    packets = capture.stop()
+    leaked, relayed = leaks(packets), [packet for packet in packets if packet.what == "relay"]
+    result["leaked_packets"] = len(leaked)
+    story.say(f"captured: {summary(packets)}")
+    for packet in leaked[:5]:
+        story.say(f"leaked: {packet.detail}")
+    story.proved(len(relayed) > 100 and not leaked, f"{len(relayed)} packets of the relay connection, and nothing else but neighbour discovery")
+
+    story.step("The same capture with the kill switch off: the check must be able to fail")
+    client.disconnect()
+    client.vpn("connect", "--detach", "--no-kill-switch", timeout=60)
+    control = leaks(captured(lab, "kill-switch-off", client, node))
+    story.proved(len(control) > 10, f"{len(control)} packets leaked, for example {control[0].detail if control else 'none'}")
+
+    story.step("Everybody goes home")
+    client.disconnect()
+    node.stop()
+    server.stop()
+    for host in (lab.client_a, lab.node):
+        story.proved(host.snapshot() == before[host.name], f"{host.name}: rules, routes, interfaces and resolv.conf are byte for byte as before")
+    story.proved(not Program.reports(), "no program reported an error of its own")
+
+
+def _mib(count):
+    return count // places.MIB if count % places.MIB == 0 else round(count / places.MIB, 2)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--payload", help="download this file instead of 200 MiB of random bytes")
+    arguments = parser.parse_args()
+    if arguments.payload and not os.path.isfile(arguments.payload):
+        parser.error(f"{arguments.payload} is no file")
+    payload = os.path.realpath(arguments.payload) if arguments.payload else None
+    story = Story()
+    result = {"ok": False, "exit_address": None, "node_public_address": None, "path": None, "downloaded_mib": 0, "sha256_ok": False,
+              "mbit_s": 0, "connect_ms": None, "leaked_packets": None}
+    try:
+        enter.enter()
+        with Lab(payload=payload, payload_mib=200) as lab:
+            try:
+                play(lab, story, result)
+                result["ok"] = True
+            except BaseException:
+                shutil.rmtree(LOGS, ignore_errors=True)
+                lab.keep_logs(LOGS)
+                print(f"\nthe logs of all programs: {LOGS}")
+                raise
+    except enter.CannotEnter as problem:
+        print(f"The demo cannot run here: {problem}", file=sys.stderr)
+    except Exception as problem:  # whatever went wrong, the last line is the result
+        print(f"{RED}failed:{PLAIN} {type(problem).__name__}: {problem}", file=sys.stderr)
+    sys.stderr.flush()
+    print("\n" + json.dumps(result), flush=True)
+    return 0 if result["ok"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+"""The services of the laboratory's hosts in one process: web site, banners, DNS. Each request is noted as a JSON line.
+
+  GET /ip        the address that the request came from
+  GET /payload   a file, with Range
+  GET /hello     a short text
+"""
+import argparse
+import http.server
+import json
+import os
+import re
+import socket
+import socketserver
+import struct
+import threading
+import time
+
+LOG_LOCK = threading.Lock()
+ADDRESSES = {"web.lab.test": ("203.0.113.80", "2001:db8::80")}
+
+
+def split(text):
+    """"[::1]:80" or "127.0.0.1:80" as (family, address, port)."""
+    address, _, port = text.rpartition(":")
+    address = address.strip("[]")
+    return socket.AF_INET6 if ":" in address else socket.AF_INET, address, int(port)
+
+
+def note(log, **event):
+    if log:
+        with LOG_LOCK, open(log, "a", encoding="utf-8") as out:
+            out.write(json.dumps({"time": time.time(), **event}) + "\n")
+
+
+class Site(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    payload = log = None
+
+    def do_GET(self):
+        note(self.log, kind="http", path=self.path, source=self.client_address[0], host=self.server.server_address[0])
+        if self.path == "/ip":
+            self._text(self.client_address[0])
+        elif self.path == "/payload" and self.payload:
+            self._file()
+        elif self.path == "/hello":
+            self._text("hello")
+        else:
+            self.send_error(404)
+
+    def _text(self, text):
+        body = (text + "\n").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _file(self):
+        size = os.path.getsize(self.payload)
+        first, last = 0, size - 1
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if wanted:
+            first = int(wanted.group(1))
+            last = min(int(wanted.group(2) or last), last)
+            if first > last:
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{size}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(last - first + 1))
+        if wanted:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.end_headers()
+        self.wfile.flush()
+        with open(self.payload, "rb") as source:
+            while first <= last:
+                first += os.sendfile(self.connection.fileno(), source.fileno(), first, min(last - first + 1, 1 << 20))
+
+    def log_message(self, *_):
+        pass
+
+
+class Banner(socketserver.BaseRequestHandler):
+    """Says hello like a mail server would, and hangs up."""
+
+    log = None
+
+    def handle(self):
+        note(self.log, kind="banner", source=self.client_address[0], port=self.server.server_address[1])
+        self.request.sendall(b"220 lab\r\n")
+
+
+def make_server(kind, text, handler):
+    family, address, port = split(text)
+    server = type("Server", (kind,), {"address_family": family, "allow_reuse_address": True, "daemon_threads": True, "request_queue_size": 128})
+    threading.Thread(target=server((address, port), handler).serve_forever, daemon=True).start()
+
+
+def dns_answer(query):
+    """The answer to one query and what was asked: (bytes, name, type), or None for what is no query."""
+    if len(query) < 17 or query[2] & 0x80 or struct.unpack("!H", query[4:6])[0] != 1:
+        return None
+    labels, position = [], 12
+    while position < len(query) and query[position]:
+        labels.append(query[position + 1:position + 1 + query[position]].decode("ascii", "replace"))
+        position += 1 + query[position]
+    question = query[12:position + 5]
+    if len(question) < 5:
+        return None
+    name, kind = ".".join(labels).lower(), struct.unpack("!H", question[-4:-2])[0]
+    known, record = ADDRESSES.get(name), b""
+    if known and kind == 1:
+        record = socket.inet_pton(socket.AF_INET, known[0])
+    elif known and kind == 28:
+        record = socket.inet_pton(socket.AF_INET6, known[1])
+    header = query[:2] + struct.pack("!HHHHH", 0x8180 | (0 if known else 3), 1, 1 if record else 0, 0, 0)
+    body = b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 1, len(record)) + record if record else b""
+    return header + question + body, name, kind
+
+
+def serve_dns(address, log):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.bind((address, 53))
+
+    def loop():
+        while True:
+            query, source = udp.recvfrom(4096)
+            answer = dns_answer(query)
+            if answer:
+                note(log, kind="dns", source=source[0], server=address, name=answer[1], type=answer[2])
+                udp.sendto(answer[0], source)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--http", action="append", default=[])
+    parser.add_argument("--banner", action="append", default=[])
+    parser.add_argument("--dns", action="append", default=[])
+    parser.add_argument("--payload")
+    parser.add_argument("--log")
+    arguments = parser.parse_args()
+    Site.payload, Site.log, Banner.log = arguments.payload, arguments.log, arguments.log
+    for text in arguments.http:
+        make_server(http.server.ThreadingHTTPServer, text, Site)
+    for text in arguments.banner:
+        make_server(socketserver.ThreadingTCPServer, text, Banner)
+    for address in arguments.dns:
+        serve_dns(address, arguments.log)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
