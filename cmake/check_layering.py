@@ -16,11 +16,12 @@ PURE = {
     "base": set(),
     "crypto": {"base"},
     "stun": {"base", "crypto"},
+    "turn": {"base", "crypto", "stun"},
     "ice": {"base", "crypto", "stun"},
     "relay": {"base", "crypto"},
     "wireguard": {"base", "crypto"},
     "jwt": {"base", "crypto"},
-    "path": {"base", "crypto", "stun", "ice", "relay"},
+    "path": {"base", "crypto", "stun", "turn", "ice", "relay"},
     "api": {"base", "crypto", "jwt"},
     "config": {"base"},
 }

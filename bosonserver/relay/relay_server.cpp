@@ -114,8 +114,9 @@ void RelayServer::drain(std::chrono::seconds deadline, std::vector<std::string> 
 bool RelayServer::draining() const noexcept { return impl_->draining_; }
 
 std::size_t RelayServer::links() const noexcept {
-  const auto sum = stats();
-  return sum.node_links + sum.client_links;
+  std::size_t sum = 0;
+  for (const auto& worker : impl_->workers_) sum += worker->links();
+  return sum;
 }
 
 RelayStats RelayServer::stats() const {

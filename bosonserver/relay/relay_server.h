@@ -87,6 +87,7 @@ class RelayServer {
   /// the deadline is over. Returns at once; links() becomes 0 at the latest a moment after the deadline.
   void drain(std::chrono::seconds deadline, std::vector<std::string> servers);
   bool draining() const noexcept;
+  /// Taken and not closed yet, from the moment of take_*_link on.
   std::size_t links() const noexcept;
 
   RelayStats stats() const;

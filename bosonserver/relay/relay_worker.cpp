@@ -53,6 +53,7 @@ void RelayWorker::post(std::function<void(relay::Shard&, Now)> action) {
 }
 
 void RelayWorker::take_node_link(NodeId node, std::int64_t iat, net::UpgradedSocket socket) {
+  ++links_held_;
   // A posted function must be copyable and a socket is not.
   auto shared = std::make_shared<net::UpgradedSocket>(std::move(socket));
   loop_.post([this, node, iat, shared] {
@@ -62,6 +63,7 @@ void RelayWorker::take_node_link(NodeId node, std::int64_t iat, net::UpgradedSoc
 }
 
 void RelayWorker::take_client_link(relay::SessionTicket ticket, std::int64_t iat, net::UpgradedSocket socket) {
+  ++links_held_;
   auto shared = std::make_shared<net::UpgradedSocket>(std::move(socket));
   loop_.post([this, ticket = std::move(ticket), iat, shared] {
     const auto key = add_link(std::move(*shared));
@@ -109,7 +111,7 @@ void RelayWorker::link_closed(relay::LinkKey link, std::uint16_t code) {
 }
 
 void RelayWorker::end_of_turn() {
-  for (const auto key : std::exchange(finished_, {})) links_.erase(key);
+  for (const auto key : std::exchange(finished_, {})) links_held_ -= links_.erase(key);
   arm_timer();
   {
     auto stats = shard_.stats();

@@ -1,6 +1,8 @@
 // One thread of the relay: an event loop that executes what its shard says over WebSocket links.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,6 +33,8 @@ class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
   void post(std::function<void(relay::Shard&, Now)> action);
   /// As of the end of the last turn.
   relay::ShardStats stats() const;
+  /// Taken (also those on their way to the thread) and not closed yet.
+  std::size_t links() const noexcept { return links_held_; }
 
  private:
   /// Runs `action` on the shard, and afterwards what links reported meanwhile: the shard is not re-entered.
@@ -69,6 +73,7 @@ class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
   net::EventLoop loop_;
   relay::Shard shard_;
   std::unordered_map<relay::LinkKey, std::unique_ptr<RelayLink>> links_;
+  std::atomic<std::size_t> links_held_{0};
   relay::LinkKey last_key_ = 0;
   unsigned depth_ = 0;
   std::vector<relay::LinkKey> closed_;    ///< not yet told to the shard
