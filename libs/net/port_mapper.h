@@ -33,8 +33,8 @@ struct MappedPort {
 
 struct PortMapperStatus {
   std::optional<IpAddress> gateway;
-  std::vector<MappedPort> mappings;     ///< standing
-  std::vector<std::string> failures;    ///< one sentence for each protocol that gave none
+  std::vector<MappedPort> mappings;   ///< standing
+  std::vector<std::string> failures;  ///< one sentence for each protocol that gave none
 };
 
 class PortMapper {
