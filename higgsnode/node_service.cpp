@@ -11,6 +11,7 @@
 #include "runtime/deadline.h"
 #include "runtime/log.h"
 #include "runtime/service_notify.h"
+#include "tunnel/conntrack.h"
 
 namespace higgs::node {
 namespace {
@@ -110,6 +111,7 @@ void NodeService::open_tunnel() {
   networks_ = must_read_networks(wireguard_->name());
   const auto ended = [this](const Session& session, const std::optional<wireguard::PeerStatus>& peer) {
     log_ended(session, peer);
+    forget_flows(session);
     if (!peer) return;
     ended_traffic_.sent_bytes += peer->received_bytes;
     ended_traffic_.received_bytes += peer->sent_bytes;
@@ -129,6 +131,14 @@ void NodeService::log_ended(const Session& session, const std::optional<wireguar
                                 {"seconds", seconds},
                                 {"bytes_from_client", peer ? peer->received_bytes : 0},
                                 {"bytes_to_client", peer ? peer->sent_bytes : 0}});
+}
+
+/// What comes back for them would reach the next client with these addresses.
+void NodeService::forget_flows(const Session& session) const {
+  for (const IpPrefix& address : session.addresses) {
+    const auto done = tunnel::forget_flows_of(address.address());
+    if (!done) log::warn("flows of an ended session could not be forgotten", {{"error", done.error().message()}});
+  }
 }
 
 EgressPolicy NodeService::wanted_policy() const {

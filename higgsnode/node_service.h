@@ -59,6 +59,7 @@ class NodeService final : private ConnectionEvents {
   Result<void> refresh_certificate();
   TunnelTraffic traffic();
   std::vector<IpPrefix> advertised_prefixes() const;
+  void forget_flows(const Session& session) const;
   void log_ended(const Session& session, const std::optional<wireguard::PeerStatus>& peer) const;
   boost::asio::awaitable<void> watch_networks();
   boost::asio::awaitable<void> keep_house();

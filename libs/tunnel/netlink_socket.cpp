@@ -12,27 +12,34 @@ namespace higgs::tunnel {
 
 ErrorCode errno_code(int error) noexcept { return {error, boost::system::generic_category()}; }
 
-NetlinkRequest::NetlinkRequest(std::uint16_t type, std::uint16_t flags)
-    : header_(mnl_nlmsg_put_header(buffer_.data())) {
-  header_->nlmsg_type = type;
-  header_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+NetlinkRequest::NetlinkRequest(std::uint16_t type, std::uint16_t flags) {
+  mnl_nlmsg_put_header(buffer_.data());
+  header()->nlmsg_type = type;
+  header()->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
 }
 
-void* NetlinkRequest::extra(std::size_t bytes) { return mnl_nlmsg_put_extra_header(header_, bytes); }
+void* NetlinkRequest::extra(std::size_t bytes) { return mnl_nlmsg_put_extra_header(header(), bytes); }
 
-void NetlinkRequest::put(std::uint16_t type, std::uint32_t value) { mnl_attr_put_u32(header_, type, value); }
+void NetlinkRequest::put(std::uint16_t type, std::uint32_t value) { mnl_attr_put_u32(header(), type, value); }
 
 void NetlinkRequest::put(std::uint16_t type, const std::string& text) {
   // Names longer than an interface's can be would only overflow the buffer: the kernel refuses them anyway.
-  mnl_attr_put_strz(header_, type, text.substr(0, 255).c_str());
+  mnl_attr_put_strz(header(), type, text.substr(0, 255).c_str());
 }
 
 void NetlinkRequest::put(std::uint16_t type, const IpAddress& address) {
-  mnl_attr_put(header_, type, address.bytes().size(), address.bytes().data());
+  mnl_attr_put(header(), type, address.bytes().size(), address.bytes().data());
 }
 
-Result<NetlinkSocket> NetlinkSocket::open() {
-  mnl_socket* socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+void NetlinkRequest::put_copy(const nlattr* attribute) {
+  if (header()->nlmsg_len + attribute->nla_len > buffer_.size()) return;
+  mnl_attr_put(header(), attribute->nla_type, mnl_attr_get_payload_len(attribute), mnl_attr_get_payload(attribute));
+}
+
+static_assert(NETLINK_ROUTE == 0, "the default of open()");
+
+Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
+  mnl_socket* socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
   if (socket == nullptr) return errno_code(errno);
   if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
     const int error = errno;
@@ -83,6 +90,16 @@ void each_attribute(const nlmsghdr* message, std::size_t fixed_bytes,
                     const std::function<void(std::uint16_t type, const nlattr* attribute)>& each) {
   const auto* attribute = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(message, fixed_bytes));
   const char* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(message));
+  while (
+      mnl_attr_ok(attribute, static_cast<int>(end - static_cast<const char*>(static_cast<const void*>(attribute))))) {
+    each(mnl_attr_get_type(attribute), attribute);
+    attribute = mnl_attr_next(attribute);
+  }
+}
+
+void each_nested(const nlattr* parent, const std::function<void(std::uint16_t type, const nlattr* attribute)>& each) {
+  const auto* attribute = static_cast<const nlattr*>(mnl_attr_get_payload(parent));
+  const char* end = static_cast<const char*>(mnl_attr_get_payload(parent)) + mnl_attr_get_payload_len(parent);
   while (
       mnl_attr_ok(attribute, static_cast<int>(end - static_cast<const char*>(static_cast<const void*>(attribute))))) {
     each(mnl_attr_get_type(attribute), attribute);

@@ -1,4 +1,4 @@
-// Requests to rtnetlink and their answers, over libmnl: the part that netlink.cpp and netlink_routing.cpp share.
+// Requests over netlink and their answers, over libmnl: what those who speak to rtnetlink and conntrack share.
 #pragma once
 
 #include <array>
@@ -31,17 +31,19 @@ class NetlinkRequest {
   void put(std::uint16_t type, std::uint32_t value);
   void put(std::uint16_t type, const std::string& text);
   void put(std::uint16_t type, const IpAddress& address);
-  nlmsghdr* header() noexcept { return header_; }
+  /// An attribute of another message, as it is.
+  void put_copy(const nlattr* attribute);
+  nlmsghdr* header() noexcept { return static_cast<nlmsghdr*>(static_cast<void*>(buffer_.data())); }
 
  private:
   void* extra(std::size_t bytes);
   alignas(8) std::array<char, 1024> buffer_{};
-  nlmsghdr* header_;
 };
 
 class NetlinkSocket {
  public:
-  static Result<NetlinkSocket> open();
+  /// `protocol`: NETLINK_ROUTE or another of linux/netlink.h.
+  static Result<NetlinkSocket> open(int protocol = 0);
   NetlinkSocket(NetlinkSocket&& other) noexcept;
   NetlinkSocket& operator=(NetlinkSocket&&) = delete;
   ~NetlinkSocket();
@@ -60,6 +62,8 @@ class NetlinkSocket {
 /// The attributes behind the fixed part of a message.
 void each_attribute(const nlmsghdr* message, std::size_t fixed_bytes,
                     const std::function<void(std::uint16_t type, const nlattr* attribute)>& each);
+/// Those inside an attribute.
+void each_nested(const nlattr* parent, const std::function<void(std::uint16_t type, const nlattr* attribute)>& each);
 std::uint32_t attribute_u32(const nlattr* attribute);
 std::string attribute_text(const nlattr* attribute);
 std::optional<IpAddress> attribute_address(const nlattr* attribute);
