@@ -23,6 +23,10 @@ _REMAP = """
   }
 """
 _REMAP_SNAT = 'oifname "wan" meta l4proto udp snat ip to {wan}:ip saddr . udp sport map @eim; oifname "wan" masquerade'
+# The next outside port for each flow, as allocators count. numgen's own number would be byte-swapped as a port: hence the map.
+_COUNTED_PORTS = range(30000, 32048)
+_COUNT_SNAT = ('oifname "wan" meta l4proto udp snat ip to {wan}:numgen inc mod ' + str(len(_COUNTED_PORTS)) + " map {{ "
+               + ", ".join(f"{index} : {port}" for index, port in enumerate(_COUNTED_PORTS)) + ' }}; oifname "wan" masquerade')
 _MASQUERADE = 'oifname "wan" masquerade'
 _TO_INSIDE = 'iifname "wan" meta l4proto udp dnat ip to udp dport map @inside'
 _HAIRPIN_DNAT = '; iifname "lan*" ip daddr {wan} meta l4proto udp dnat ip to udp dport map @inside'
@@ -35,6 +39,8 @@ KINDS = {
     "port-restricted-remap": (_REMAP, "", _REMAP_SNAT, ""),
     # A new random port for every flow.
     "symmetric": ("", "", _MASQUERADE + " fully-random", ""),
+    # The next port for every flow: the one before it tells where the next will be.
+    "symmetric-sequential": ("", "", _COUNT_SNAT, ""),
     # Anybody may send to a port that the inside has used.
     "full-cone": (_LEARNT, _TO_INSIDE, _MASQUERADE, ""),
     "full-cone-remap": (_LEARNT + _REMAP, _TO_INSIDE, _REMAP_SNAT, ""),

@@ -4,6 +4,7 @@
   GET /ip        the address that the request came from
   GET /payload   a file, with Range
   GET /hello     a short text
+  whoami         a TCP service: the address that the connection came from, a line, and the end
 """
 import argparse
 import http.server
@@ -94,6 +95,11 @@ class Banner(socketserver.BaseRequestHandler):
         self.request.sendall(b"220 lab\r\n")
 
 
+class WhoAmI(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.sendall(self.client_address[0].encode() + b"\n")
+
+
 def make_server(kind, text, handler):
     family, address, port = split(text)
     server = type("Server", (kind,), {"address_family": family, "allow_reuse_address": True, "daemon_threads": True, "request_queue_size": 128})
@@ -142,6 +148,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--http", action="append", default=[])
     parser.add_argument("--banner", action="append", default=[])
+    parser.add_argument("--whoami", action="append", default=[])
     parser.add_argument("--dns", action="append", default=[])
     parser.add_argument("--payload")
     parser.add_argument("--log")
@@ -151,6 +158,8 @@ def main():
         make_server(http.server.ThreadingHTTPServer, text, Site)
     for text in arguments.banner:
         make_server(socketserver.ThreadingTCPServer, text, Banner)
+    for text in arguments.whoami:
+        make_server(socketserver.ThreadingTCPServer, text, WhoAmI)
     for address in arguments.dns:
         serve_dns(address, arguments.log)
     threading.Event().wait()
