@@ -4,6 +4,7 @@
 #   make bench  [BENCH_ROUNDS=3]    build/bench/results.json and a table
 #   make fuzz   [FUZZ_SECONDS=60]   every fuzz target for that long
 #   make faults                     puts faults in, one at a time; the named test must turn red for each (tests/faults)
+#   make reference                 man pages and shell completion, from --help, in build/reference
 #   make format, make lint          rewrite to the house style; every static check on every file
 PRESET ?= release
 BUILD := build/$(PRESET)
@@ -17,7 +18,7 @@ TEST_LABELS ?= unit|sim|integration
 TEST_REPEAT ?= until-pass:2
 export HIGGS_BIN := $(CURDIR)/$(BUILD)/bin
 
-.PHONY: all build programs deps configure demo test check-style bench fuzz faults format lint clean
+.PHONY: all build programs deps configure demo test check-style bench fuzz faults reference format lint clean
 
 all: build
 
@@ -63,6 +64,9 @@ fuzz: deps
 
 faults: deps
 	$(PYTHON) tests/faults/run.py --jobs $(JOBS) $(FAULTS)
+
+reference: programs
+	$(PYTHON) scripts/reference.py --bin $(BUILD)/bin --out build/reference
 
 clean:
 	rm -rf build
