@@ -82,7 +82,8 @@ asio::awaitable<bool> HttpConnection::read_request(HttpRequestParser& parser) {
     Bytes().swap(buffer_);  // an idle connection holds no buffer
     consumed_ = 0;
     stream_.expires_after(first_ ? limits.header : limits.idle);
-    if (!co_await read_more()) co_return false;
+    const bool more = co_await read_more();
+    if (!more) co_return false;
   }
   waiting_ = false;
   if (!first_) stream_.expires_after(limits.header);
@@ -97,8 +98,10 @@ asio::awaitable<bool> HttpConnection::read_request(HttpRequestParser& parser) {
     if (!in_body && parser.state() == HttpRequestParser::State::kBody) {
       in_body = true;
       stream_.expires_after(limits.header);
-      if (parser.expects_continue() && unread() == 0 && !co_await write("HTTP/1.1 100 Continue\r\n\r\n"))
-        co_return false;
+      if (parser.expects_continue() && unread() == 0) {
+        const bool written = co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+        if (!written) co_return false;
+      }
     }
     if (used > 0 && unread() > 0) continue;
     // What one step of the parser needs at once is a head, or the line before a chunk.
@@ -106,13 +109,15 @@ asio::awaitable<bool> HttpConnection::read_request(HttpRequestParser& parser) {
       parser.fail(400, "malformed chunk");
       co_return true;
     }
-    if (!co_await read_more()) co_return true;
+    const bool more = co_await read_more();
+    if (!more) co_return true;
   }
 }
 
 asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   HttpRequestParser parser({.header_bytes = shared_->limits.header_bytes, .body_bytes = shared_->limits.body_bytes});
-  if (!co_await read_request(parser)) co_return Next::kClose;
+  const bool read = co_await read_request(parser);
+  if (!read) co_return Next::kClose;
   if (parser.state() != HttpRequestParser::State::kComplete) {
     ++shared_->counters.bad_requests;
     const bool failed = parser.state() == HttpRequestParser::State::kFailed;
@@ -139,7 +144,8 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   const bool close = !parser.keep_alive() || shared_->draining;
   const std::string text =
       write_response(response, {.now = runtime::now().wall, .request_id = id, .head = head, .close = close});
-  if (!co_await write(text)) co_return Next::kClose;
+  const bool written = co_await write(text);
+  if (!written) co_return Next::kClose;
   co_return close ? Next::kClose : Next::kContinue;
 }
 
@@ -184,7 +190,8 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_upgrade(HttpRequest 
   auto& accept = std::get<UpgradeAccept>(decision);
   const HttpResponse response = accept_websocket(asked, accept.subprotocol);
   const std::string text = write_response(response, {.now = runtime::now().wall, .request_id = id});
-  if (!co_await write(text)) co_return Next::kClose;
+  const bool written = co_await write(text);
+  if (!written) co_return Next::kClose;
   taken_ = true;
   accept.take({stream_.release(), to_bytes(unread_bytes())});
   co_return Next::kClose;
@@ -201,7 +208,8 @@ asio::awaitable<void> HttpConnection::answer_and_linger(const HttpResponse& resp
   SystemRandom random;
   const std::string id = Uuid::random(random).to_string();
   const std::string text = write_response(response, {.now = runtime::now().wall, .request_id = id, .close = true});
-  if (!co_await write(text)) co_return;
+  const bool written = co_await write(text);
+  if (!written) co_return;
   stream_.shutdown();
   stream_.expires_after(kLingerTime);
   ByteArray<kReadBytes> dropped;
