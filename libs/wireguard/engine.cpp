@@ -58,6 +58,7 @@ bool Engine::Impl::set_peer(Now now, const PeerConfig& config, bool update_only,
   }
   if (config.preshared_key) peer->remote.preshared_key = *config.preshared_key;
   if (config.address) peer->address = *config.address;
+  if (config.pinned) peer->pinned = *config.pinned;
   change_allowed_ips(*peer, config);
 
   bool keepalive_turned_on = false;
@@ -116,6 +117,7 @@ PeerStatus Engine::Impl::status_of(const Peer& peer) const {
   status.public_key = peer.remote.public_key;
   status.preshared_key = peer.remote.preshared_key;
   status.address = peer.address;
+  status.pinned = peer.pinned;
   status.persistent_keepalive = peer.persistent_keepalive;
   status.last_handshake = peer.last_handshake_completed;
   status.sent_bytes = peer.sent_bytes;

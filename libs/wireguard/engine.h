@@ -43,6 +43,10 @@ struct PeerConfig {
   PublicKey public_key;
   std::optional<PresharedKey> preshared_key;
   std::optional<PeerAddress> address;
+  /// A pinned peer stays where it was put: its authenticated packets are taken from anywhere and move it nowhere, and
+  /// answers go to its own address (without one, the first packet gives it one). Else it is where its last
+  /// authenticated packet came from (paper 2.1).
+  std::optional<bool> pinned;
   std::optional<std::chrono::seconds> persistent_keepalive;  ///< 0 turns it off
   bool replace_allowed_ips = false;
   std::vector<IpPrefix> allowed_ips;  ///< added; a prefix moves here from the peer that had it
@@ -53,6 +57,7 @@ struct PeerStatus {
   PublicKey public_key;
   PresharedKey preshared_key;
   std::optional<PeerAddress> address;
+  bool pinned = false;
   std::chrono::seconds persistent_keepalive{0};
   std::optional<WallTime> last_handshake;
   std::uint64_t sent_bytes = 0;  ///< of UDP payload, as `wg show` counts
@@ -97,7 +102,8 @@ class Engine {
   void remove_all_peers();
   std::vector<PeerStatus> peers() const;
   std::optional<PeerStatus> peer(const PublicKey& key) const;
-  /// Moves a peer to another address by decision of the path manager (not by an authenticated packet).
+  /// Moves a peer to another address by decision of the path manager (not by an authenticated packet); a pinned one
+  /// is pinned there.
   void set_peer_address(const PublicKey& key, const PeerAddress& address);
   /// Forgets the sessions of a peer (its far end lost them) and starts a handshake at once.
   void restart_handshake(Now now, const PublicKey& key, TransmitList& out);

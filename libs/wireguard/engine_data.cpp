@@ -239,8 +239,7 @@ bool Engine::Impl::accept_opened(Peer& peer, const crypto::AeadPacket& opened, P
 
 void Engine::Impl::commit_received(Now now, const PeerAddress& from, Peer& peer, const Session& session, bool any_data,
                                    TransmitList& out) {
-  // Section 2.1: the peer is where its last authenticated packet came from.
-  if (peer.address != from) peer.address = from;
+  peer.seen_at(from);
   const bool confirmed = peer.key_pairs.confirm(session);
   if (confirmed) complete_handshake(now, peer);
   peer.timers.on_authenticated_received(now.monotonic);

@@ -77,7 +77,7 @@ void Engine::Impl::handle_initiation(Now now, const PeerAddress& from, ByteView 
   }
   peer->last_timestamp_received = *timestamp;
   peer->last_initiation_consumed = now.monotonic;
-  peer->address = from;
+  peer->seen_at(from);
   peer->received_bytes += message.size();
   peer->timers.on_authenticated_received(now.monotonic);
   respond(now, *peer, *reader, view->sender, out);
@@ -122,7 +122,7 @@ void Engine::Impl::handle_response(Now now, const PeerAddress& from, ByteView me
                                                                   view->sender, true, now.monotonic));
   indices_.assign(session.index(), {&peer, &session});
   peer.initiation.reset();
-  peer.address = from;
+  peer.seen_at(from);
   peer.received_bytes += message.size();
   peer.timers.on_session_derived(now.monotonic);
   peer.timers.on_authenticated_received(now.monotonic);

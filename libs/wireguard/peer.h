@@ -21,6 +21,7 @@ struct Peer {
   RemoteIdentity remote;
   CookieJar cookies;
   std::optional<PeerAddress> address;
+  bool pinned = false;  ///< what it sends does not move it
   std::chrono::seconds persistent_keepalive{0};
   std::set<IpPrefix> allowed_ips;
 
@@ -31,6 +32,13 @@ struct Peer {
     IndexTable::Lease index;
   };
   std::optional<Initiation> initiation;
+
+  /// An authenticated packet came from there: section 2.1, where the peer is not pinned.
+  void seen_at(const PeerAddress& from) {
+    if (address == from || (pinned && address)) return;
+    address = from;
+  }
+
   KeyPairs key_pairs;
   PeerTimers timers;
 
