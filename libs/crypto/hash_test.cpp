@@ -24,5 +24,25 @@ TEST(HmacSha256, EmptyKeyAndMessage) {
   EXPECT_EQ(to_hex(hmac_sha256({}, {})), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
+TEST(HmacSha256, PartsAreOneMessage) {
+  for (const auto key : {std::string_view(), std::string_view("Jefe")}) {
+    EXPECT_EQ(hmac_sha256_of(as_bytes(key), {as_bytes("what do ya "), {}, as_bytes("want for nothing?")}),
+              hmac_sha256(as_bytes(key), as_bytes("what do ya want for nothing?")));
+  }
+}
+
+TEST(HmacSha1, VectorsOfRfc2202) {
+  EXPECT_EQ(to_hex(hmac_sha1(Bytes(20, std::byte{0x0b}), {as_bytes("Hi "), as_bytes("There")})),
+            "b617318655057264e28bc0b6fb378c8ef146be00");
+  EXPECT_EQ(to_hex(hmac_sha1(as_bytes("Jefe"), {as_bytes("what do ya want for nothing?")})),
+            "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+  EXPECT_EQ(to_hex(hmac_sha1({}, {})), "fbdb1d1b18aa6c08324b7d64b71fb76370690e1d");
+}
+
+TEST(Md5, VectorsOfRfc1321) {
+  EXPECT_EQ(to_hex(md5({})), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(to_hex(md5(as_bytes("abc"))), "900150983cd24fb0d6963f7d28e17f72");
+}
+
 }  // namespace
 }  // namespace higgs::crypto

@@ -25,8 +25,7 @@ bool understood(std::uint16_t type) noexcept {
     case AttributeType::kUserhash:
     case AttributeType::kXorMappedAddress:
       return true;
-    case AttributeType::kSoftware:
-    case AttributeType::kFingerprint:
+    default:
       break;
   }
   return !comprehension_required(type);

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "crypto/hash.h"
 #include "stun/crc32.h"
+#include "stun/integrity.h"
 
 namespace higgs::stun {
 
@@ -28,15 +30,17 @@ constexpr MessageClass class_of(std::uint16_t type) noexcept {
   return static_cast<MessageClass>((type >> 4 & 1) | (type >> 7 & 2));
 }
 
+using AddressMask = ByteArray<16>;
+
 /// XOR-MAPPED-ADDRESS is masked with the cookie and, for IPv6, the transaction id behind it (RFC 8489, 14.2).
-ByteArray<16> mask_of(const TransactionId& transaction) noexcept {
-  ByteArray<16> mask;
-  store_be(mask.data(), kMagicCookie);
+AddressMask mask_of(std::uint32_t cookie, const TransactionId& transaction) noexcept {
+  AddressMask mask;
+  store_be(mask.data(), cookie);
   std::copy(transaction.begin(), transaction.end(), mask.begin() + 4);
   return mask;
 }
 
-std::optional<Endpoint> read_address(ByteView value, const ByteArray<16>& mask) noexcept {
+std::optional<Endpoint> read_address(ByteView value, const AddressMask& mask) noexcept {
   if (value.size() < 8) return std::nullopt;
   const auto port =
       static_cast<std::uint16_t>(load_be<std::uint16_t>(value.data() + 2) ^ load_be<std::uint16_t>(mask.data()));
@@ -54,14 +58,103 @@ std::optional<Endpoint> read_address(ByteView value, const ByteArray<16>& mask) 
   return std::nullopt;
 }
 
+struct AddressValue {
+  ByteArray<20> bytes{};
+  std::size_t size = 0;
+  ByteView view() const noexcept { return ByteView(bytes).first(size); }
+};
+
+AddressValue write_address(const Endpoint& endpoint, const AddressMask& mask) noexcept {
+  const ByteView address = endpoint.address.bytes();
+  AddressValue value;
+  value.size = 4 + address.size();
+  value.bytes[1] = endpoint.address.is_v4() ? kFamilyV4 : kFamilyV6;
+  store_be(value.bytes.data() + 2, static_cast<std::uint16_t>(endpoint.port ^ load_be<std::uint16_t>(mask.data())));
+  for (std::size_t i = 0; i < address.size(); ++i) value.bytes[4 + i] = address[i] ^ mask[i];
+  return value;
+}
+
 std::uint32_t fingerprint_of(ByteView before) noexcept { return crc32(before) ^ kFingerprintXor; }
+
+bool is(std::uint16_t type, AttributeType wanted) noexcept { return type == static_cast<std::uint16_t>(wanted); }
+
+/// Whether an attribute counts, given what integrity came before it (RFC 8489, 14.5 and 14.6).
+bool covered(const Message& message, std::uint16_t type) noexcept {
+  if (message.integrity_sha256_at != 0) return false;
+  return message.integrity_at == 0 || is(type, AttributeType::kMessageIntegritySha256);
+}
+
+Result<Message> parse_message(ByteView datagram, bool classic) noexcept {
+  const auto type = load_be<std::uint16_t>(datagram.data());
+  const std::size_t length = load_be<std::uint16_t>(datagram.data() + 2);
+  if (length != datagram.size() - kHeaderBytes || length % 4 != 0) return StunError::kBadLength;
+
+  Message message;
+  message.message_class = class_of(type);
+  message.method = method_of(type);
+  message.cookie = load_be<std::uint32_t>(datagram.data() + 4);
+  std::copy_n(datagram.begin() + 8, message.transaction.size(), message.transaction.begin());
+  ByteView rest = datagram.subspan(kHeaderBytes);
+  while (!rest.empty()) {
+    if (message.has_fingerprint) return StunError::kBadFingerprint;
+    const std::size_t at = datagram.size() - rest.size();
+    const auto attribute = load_be<std::uint16_t>(rest.data());
+    const std::size_t value_bytes = load_be<std::uint16_t>(rest.data() + 2);
+    if (kAttributeHeaderBytes + padded(value_bytes) > rest.size()) return StunError::kBadAttribute;
+    const ByteView value = rest.subspan(kAttributeHeaderBytes, value_bytes);
+    const bool fingerprint = !classic && is(attribute, AttributeType::kFingerprint);
+    if (fingerprint) {
+      if (value.size() != 4 || load_be<std::uint32_t>(value.data()) != fingerprint_of(datagram.first(at)))
+        return StunError::kBadFingerprint;
+      message.has_fingerprint = true;
+    }
+    if (fingerprint || covered(message, attribute)) {
+      if (message.attribute_count == kMaxAttributes) return StunError::kTooMany;
+      message.attributes[message.attribute_count++] = {attribute, value};
+      if (is(attribute, AttributeType::kMessageIntegrity)) message.integrity_at = at;
+      if (is(attribute, AttributeType::kMessageIntegritySha256)) message.integrity_sha256_at = at;
+    }
+    rest = rest.subspan(kAttributeHeaderBytes + padded(value_bytes));
+  }
+  return message;
+}
 
 }  // namespace
 
 std::optional<ByteView> Message::find(AttributeType type) const noexcept {
   for (const auto& attribute : all())
-    if (attribute.type == static_cast<std::uint16_t>(type)) return attribute.value;
+    if (is(attribute.type, type)) return attribute.value;
   return std::nullopt;
+}
+
+std::optional<std::uint32_t> Message::u32(AttributeType type) const noexcept {
+  const auto value = find(type);
+  if (!value || value->size() != 4) return std::nullopt;
+  return load_be<std::uint32_t>(value->data());
+}
+
+std::optional<std::uint64_t> Message::u64(AttributeType type) const noexcept {
+  const auto value = find(type);
+  if (!value || value->size() != 8) return std::nullopt;
+  return load_be<std::uint64_t>(value->data());
+}
+
+std::optional<std::string_view> Message::text(AttributeType type) const noexcept {
+  const auto value = find(type);
+  if (!value) return std::nullopt;
+  return as_text(*value);
+}
+
+std::optional<Endpoint> Message::xor_address(AttributeType type) const noexcept {
+  const auto value = find(type);
+  if (!value) return std::nullopt;
+  return read_address(*value, mask_of(cookie, transaction));
+}
+
+std::optional<Endpoint> Message::address(AttributeType type) const noexcept {
+  const auto value = find(type);
+  if (!value) return std::nullopt;
+  return read_address(*value, {});
 }
 
 bool looks_like_stun(ByteView datagram) noexcept {
@@ -72,39 +165,18 @@ bool looks_like_stun(ByteView datagram) noexcept {
 Result<Message> parse(ByteView datagram) noexcept {
   if (datagram.size() < kHeaderBytes) return StunError::kTooShort;
   if (!looks_like_stun(datagram)) return StunError::kNotStun;
-  const auto type = load_be<std::uint16_t>(datagram.data());
-  const std::size_t length = load_be<std::uint16_t>(datagram.data() + 2);
-  if (length != datagram.size() - kHeaderBytes || length % 4 != 0) return StunError::kBadLength;
+  return parse_message(datagram, false);
+}
 
-  Message message;
-  message.message_class = class_of(type);
-  message.method = method_of(type);
-  std::copy_n(datagram.begin() + 8, message.transaction.size(), message.transaction.begin());
-  ByteView rest = datagram.subspan(kHeaderBytes);
-  while (!rest.empty()) {
-    if (message.has_fingerprint) return StunError::kBadFingerprint;
-    const auto attribute = load_be<std::uint16_t>(rest.data());
-    const std::size_t value_bytes = load_be<std::uint16_t>(rest.data() + 2);
-    if (kAttributeHeaderBytes + padded(value_bytes) > rest.size()) return StunError::kBadAttribute;
-    if (message.attribute_count == kMaxAttributes) return StunError::kTooMany;
-    const ByteView value = rest.subspan(kAttributeHeaderBytes, value_bytes);
-    message.attributes[message.attribute_count++] = {attribute, value};
-    if (attribute == static_cast<std::uint16_t>(AttributeType::kFingerprint)) {
-      const ByteView before = datagram.first(datagram.size() - rest.size());
-      if (value.size() != 4 || load_be<std::uint32_t>(value.data()) != fingerprint_of(before))
-        return StunError::kBadFingerprint;
-      message.has_fingerprint = true;
-    }
-    rest = rest.subspan(kAttributeHeaderBytes + padded(value_bytes));
-  }
-  return message;
+Result<Message> parse_classic(ByteView datagram) noexcept {
+  if (datagram.size() < kHeaderBytes) return StunError::kTooShort;
+  if ((datagram[0] & std::byte{0xC0}) != std::byte{0}) return StunError::kNotStun;
+  return parse_message(datagram, true);
 }
 
 std::optional<Endpoint> mapped_address(const Message& message) noexcept {
-  if (const auto value = message.find(AttributeType::kXorMappedAddress))
-    return read_address(*value, mask_of(message.transaction));
-  if (const auto value = message.find(AttributeType::kMappedAddress)) return read_address(*value, {});
-  return std::nullopt;
+  if (message.has(AttributeType::kXorMappedAddress)) return message.xor_address(AttributeType::kXorMappedAddress);
+  return message.address(AttributeType::kMappedAddress);
 }
 
 std::optional<unsigned> error_code(const Message& message) noexcept {
@@ -116,11 +188,11 @@ std::optional<unsigned> error_code(const Message& message) noexcept {
 }
 
 MessageBuilder::MessageBuilder(MutableBytes buffer, MessageClass message_class, std::uint16_t method,
-                               const TransactionId& transaction) noexcept
+                               const TransactionId& transaction, std::uint32_t cookie) noexcept
     : buffer_(buffer), size_(kHeaderBytes) {
   HIGGS_ASSERT(buffer.size() >= kHeaderBytes);
   store_be(buffer_.data(), type_of(message_class, method));
-  store_be(buffer_.data() + 4, kMagicCookie);
+  store_be(buffer_.data() + 4, cookie);
   std::copy(transaction.begin(), transaction.end(), buffer_.begin() + 8);
   store_length();
 }
@@ -131,7 +203,7 @@ void MessageBuilder::store_length() noexcept {
 
 MessageBuilder& MessageBuilder::add(AttributeType type, ByteView value) noexcept {
   const std::size_t bytes = kAttributeHeaderBytes + padded(value.size());
-  if (value.size() > 0xFFFF || bytes > buffer_.size() - size_) {
+  if (bytes > buffer_.size() - size_ || size_ - kHeaderBytes + bytes > 0xFFFF) {
     overflow_ = true;
     return *this;
   }
@@ -145,16 +217,27 @@ MessageBuilder& MessageBuilder::add(AttributeType type, ByteView value) noexcept
   return *this;
 }
 
-MessageBuilder& MessageBuilder::add_xor_mapped_address(const Endpoint& endpoint) noexcept {
+MessageBuilder& MessageBuilder::add_u32(AttributeType type, std::uint32_t value) noexcept {
+  ByteArray<4> bytes;
+  store_be(bytes.data(), value);
+  return add(type, bytes);
+}
+
+MessageBuilder& MessageBuilder::add_u64(AttributeType type, std::uint64_t value) noexcept {
+  ByteArray<8> bytes;
+  store_be(bytes.data(), value);
+  return add(type, bytes);
+}
+
+MessageBuilder& MessageBuilder::add_xor_address(AttributeType type, const Endpoint& endpoint) noexcept {
   TransactionId transaction;
   std::copy_n(buffer_.begin() + 8, transaction.size(), transaction.begin());
-  const auto mask = mask_of(transaction);
-  const ByteView address = endpoint.address.bytes();
-  ByteArray<20> value{};
-  value[1] = endpoint.address.is_v4() ? kFamilyV4 : kFamilyV6;
-  store_be(value.data() + 2, static_cast<std::uint16_t>(endpoint.port ^ load_be<std::uint16_t>(mask.data())));
-  for (std::size_t i = 0; i < address.size(); ++i) value[4 + i] = address[i] ^ mask[i];
-  return add(AttributeType::kXorMappedAddress, ByteView(value).first(4 + address.size()));
+  const auto mask = mask_of(load_be<std::uint32_t>(buffer_.data() + 4), transaction);
+  return add(type, write_address(endpoint, mask).view());
+}
+
+MessageBuilder& MessageBuilder::add_address(AttributeType type, const Endpoint& endpoint) noexcept {
+  return add(type, write_address(endpoint, {}).view());
 }
 
 MessageBuilder& MessageBuilder::add_error(unsigned code, std::string_view reason) noexcept {
@@ -165,6 +248,25 @@ MessageBuilder& MessageBuilder::add_error(unsigned code, std::string_view reason
   const std::size_t length = std::min<std::size_t>(reason.size(), 127);
   std::copy_n(as_bytes(reason).begin(), length, value.begin() + 4);
   return add(AttributeType::kErrorCode, ByteView(value).first(4 + length));
+}
+
+MessageBuilder& MessageBuilder::add_message_integrity(const IntegrityKey& key) noexcept {
+  // The length covers the attribute, the tag what stands before it (RFC 8489, 14.5).
+  const std::size_t before = size_;
+  add(AttributeType::kMessageIntegrity, crypto::Sha1Digest{});
+  if (overflow_) return *this;
+  const auto tag = crypto::hmac_sha1(key.reveal(), {buffer_.first(before)});
+  std::copy(tag.begin(), tag.end(), buffer_.begin() + static_cast<std::ptrdiff_t>(before + kAttributeHeaderBytes));
+  return *this;
+}
+
+MessageBuilder& MessageBuilder::add_message_integrity_sha256(const IntegrityKey& key) noexcept {
+  const std::size_t before = size_;
+  add(AttributeType::kMessageIntegritySha256, crypto::Sha256Digest{});
+  if (overflow_) return *this;
+  const auto tag = crypto::hmac_sha256(key.reveal(), buffer_.first(before));
+  std::copy(tag.begin(), tag.end(), buffer_.begin() + static_cast<std::ptrdiff_t>(before + kAttributeHeaderBytes));
+  return *this;
 }
 
 MessageBuilder& MessageBuilder::add_fingerprint() noexcept {
