@@ -17,7 +17,7 @@ bool SourceLimiter::allow(Instant now, const IpAddress& source) {
   auto found = buckets_.find(key);
   if (found == buckets_.end()) {
     if (buckets_.size() >= limits_.sources && now - swept_ >= kSweepInterval) forget_idle(now);
-    const relay::TokenBucket fresh(now, limits_.per_second, limits_.burst);
+    const TokenBucket fresh(now, limits_.per_second, limits_.burst);
     if (buckets_.size() >= limits_.sources) {
       if (!overflow_) overflow_ = fresh;
       return overflow_->take(now, 1);

@@ -6,7 +6,7 @@
 
 #include "base/ip.h"
 #include "base/time.h"
-#include "relay/token_bucket.h"
+#include "base/token_bucket.h"
 
 namespace higgs::boson {
 
@@ -27,8 +27,8 @@ class SourceLimiter {
   void forget_idle(Instant now);
 
   SourceLimits limits_;
-  std::unordered_map<IpAddress, relay::TokenBucket> buckets_;
-  std::optional<relay::TokenBucket> overflow_;
+  std::unordered_map<IpAddress, TokenBucket> buckets_;
+  std::optional<TokenBucket> overflow_;
   Instant swept_{};
 };
 

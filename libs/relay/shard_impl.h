@@ -15,7 +15,7 @@
 #include "relay/liveness.h"
 #include "relay/shard.h"
 #include "relay/timer_queue.h"
-#include "relay/token_bucket.h"
+#include "base/token_bucket.h"
 
 namespace higgs::relay {
 

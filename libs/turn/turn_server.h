@@ -66,20 +66,35 @@ class ServerOutput {
   virtual std::optional<Endpoint> claim_reserved(RelayId id) = 0;
   virtual void close_relay(RelayId id) = 0;
   virtual void send_to_client(const FiveTuple& client, ByteView bytes) = 0;
-  virtual void send_to_peer(RelayId id, const Endpoint& peer, ByteView bytes) = 0;
+  /// `dont_fragment`: with the DF bit set, and never in fragments; else it may be cut on the way.
+  virtual void send_to_peer(RelayId id, const Endpoint& peer, ByteView bytes, bool dont_fragment) = 0;
+  /// Whether a client that has not yet shown that it receives what is sent to it may have one more answer: the rate
+  /// limit of each source.
+  virtual bool may_answer_unproven(const FiveTuple& client) = 0;
 };
 
 struct ServerCounters {
-  std::uint64_t allocations = 0, refreshes = 0, expired = 0, deleted = 0;
-  std::uint64_t unauthorized = 0, stale_nonce = 0, bad_request = 0, over_quota = 0, forbidden_peer = 0, no_capacity = 0;
-  std::uint64_t unsupported_family = 0, mismatch = 0;
-  std::uint64_t relayed_packets = 0, relayed_bytes = 0, dropped_no_permission = 0, dropped_rate = 0;
+  std::uint64_t allocations = 0, refreshes = 0, expired = 0, deleted = 0, revoked = 0;
+  std::uint64_t permissions = 0, channels = 0;  ///< requests that succeeded
+  // Requests by the error they were answered with, and those that were not answered at all.
+  std::uint64_t bad_request = 0, unauthorized = 0, forbidden_peer = 0, unknown_attribute = 0, mismatch = 0,
+                stale_nonce = 0, unsupported_family = 0, wrong_user = 0, unsupported_transport = 0, peer_family = 0,
+                over_quota = 0, no_capacity = 0;
+  std::uint64_t unanswered = 0;  ///< over the rate of an unproven source, or the answer would be too long
+  std::uint64_t relayed_packets = 0, relayed_bytes = 0;  ///< payload, both ways
+  std::uint64_t dropped_no_permission = 0, dropped_rate = 0;
+  std::uint64_t dropped_malformed = 0;  ///< ChannelData and indications of no use, also those for no allocation
 };
+
+/// An answer to a source that has proven nothing is at most this many times the request.
+inline constexpr std::size_t kMaxUnprovenAmplification = 5;
+/// With a longer one a 401 would not fit.
+inline constexpr std::size_t kMaxRealmBytes = 64;
 
 class Server {
  public:
   struct Options {
-    std::string realm = "higgs";
+    std::string realm = "higgs";  ///< kMaxRealmBytes at most
     std::string software = "bosonserver";
     ServerLimits limits;
     bool ipv4 = true, ipv6 = false;  ///< families of relayed addresses on offer
@@ -88,13 +103,13 @@ class Server {
   ~Server();
 
   /// One STUN message or ChannelData from a client (of a stream: one whole message). False: not for TURN (a Binding
-  /// request, or rubbish): the caller's.
+  /// request, or rubbish): the caller's. It may call back into `output`, which may not call back in here.
   bool on_client(Now now, const FiveTuple& from, ByteView message);
   void on_peer(Now now, RelayId relay, const Endpoint& peer, ByteView payload);
   /// A stream ended: its allocation goes with it.
-  void on_client_gone(Now now, const FiveTuple& client);
+  void on_client_gone(const FiveTuple& client);
   /// The user's session has ended: so do its allocations.
-  void revoke(Now now, std::string_view username);
+  void revoke(std::string_view username);
 
   void handle_timeout(Now now);
   std::optional<Instant> poll_timeout() const;

@@ -6,7 +6,7 @@
 
 #include "base/time.h"
 
-namespace higgs::relay {
+namespace higgs {
 
 class TokenBucket {
  public:
@@ -35,4 +35,4 @@ class TokenBucket {
   Instant filled_;
 };
 
-}  // namespace higgs::relay
+}  // namespace higgs
