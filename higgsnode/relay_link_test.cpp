@@ -45,8 +45,33 @@ class FakeDriver final : public tunnel::TunnelDriver {
     return {};
   }
   Result<tunnel::LinkStatus> link_status(tunnel::LinkId) override { return tunnel::LinkStatus{}; }
+  Result<void> start_traversal(const wireguard::PublicKey& peer, const wireguard::PeerAddress& relay,
+                               path::TraversalOptions, tunnel::TraversalEvents&) override {
+    traversals[peer] = relay;
+    return {};
+  }
+  Result<void> stop_traversal(const wireguard::PublicKey& peer) override {
+    traversals.erase(peer);
+    return {};
+  }
+  Result<void> set_traversal_relay(const wireguard::PublicKey& peer,
+                                   std::optional<wireguard::PeerAddress> relay) override {
+    traversals[peer] = relay;
+    return {};
+  }
+  Result<void> traversal_signal(const wireguard::PublicKey&, const relay::PeerMessage& message) override {
+    signals.push_back(message);
+    return {};
+  }
+  Result<std::optional<path::TraversalReport>> traversal_report(const wireguard::PublicKey&) override {
+    return std::optional<path::TraversalReport>();
+  }
+  Result<void> set_traversal_network(const tunnel::TraversalNetwork&, bool) override { return {}; }
+  Result<std::vector<Endpoint>> reflexive_addresses() override { return std::vector<Endpoint>(); }
 
   std::map<wireguard::PublicKey, wireguard::PeerAddress> peers;
+  std::map<wireguard::PublicKey, std::optional<wireguard::PeerAddress>> traversals;
+  std::vector<relay::PeerMessage> signals;
   std::map<tunnel::LinkId, net::UpgradedSocket> links;
   tunnel::LinkId last = 0;
   tunnel::RelayLinkEvents* events = nullptr;

@@ -32,6 +32,9 @@ class UdpRemotes {
     if (remotes_.size() >= kLimit) remotes_.erase(remotes_.begin());
     return remotes_[remote];
   }
+  void forget_sources() noexcept {
+    for (auto& [endpoint, remote] : remotes_) remote.source.reset();
+  }
   std::size_t size() const noexcept { return remotes_.size(); }
 
  private:

@@ -317,6 +317,7 @@ void UdpSocket::expect_answer(const Endpoint& from) {
   if (!std::exchange(remote.heard, false)) remote.source.reset();
 }
 
+void UdpSocket::forget_sources() { impl_->remotes.forget_sources(); }
 void UdpSocket::send(const Endpoint& to, std::span<const ByteView> packets) { impl_->send(to, packets); }
 std::span<const UdpSocket::Received> UdpSocket::receive(int fd) { return impl_->receive(fd); }
 const UdpSocket::Counters& UdpSocket::counters() const noexcept { return impl_->counters; }

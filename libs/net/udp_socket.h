@@ -57,6 +57,8 @@ class UdpSocket {
   /// To be called before sending what must be answered: where the last such message was not, the local address is no
   /// longer insisted on, since the way from there may be gone.
   void expect_answer(const Endpoint& from);
+  /// The network is another one: no peer is answered from the address it last sent to, until it sends again.
+  void forget_sources();
   /// In order. What cannot be sent is dropped and counted.
   void send(const Endpoint& to, std::span<const ByteView> packets);
   /// What is there, up to one batch; empty when nothing is. Valid until the next call.

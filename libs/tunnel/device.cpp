@@ -1,10 +1,10 @@
 #include "tunnel/device.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include <sys/epoll.h>
 
+#include "tunnel/demultiplex.h"
 #include "tunnel/segmenter.h"
 
 namespace higgs::tunnel {
@@ -28,11 +28,6 @@ bool is_initiation(ByteView message) {
   return message.size() == kBytes && message[0] == std::byte{1};
 }
 
-LinkId next_link_id() {
-  static std::atomic<LinkId> next{1};
-  return next++;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Device>> Device::open(net::EventLoop& loop, RandomSource& random, const Options& options) {
@@ -53,11 +48,15 @@ Device::Device(net::EventLoop& loop, RandomSource& random, TunDevice tun, const 
       tun_ready_(*this, &Device::on_tun),
       udp4_ready_(*this, &Device::on_udp4),
       udp6_ready_(*this, &Device::on_udp6),
-      end_of_turn_(loop.add_end_of_turn([this] { arm_timer(); })) {
+      end_of_turn_(loop.add_end_of_turn([this] { arm_timer(); })),
+      paths_(loop, random, *this),
+      reflexive_(random),
+      reflexive_timer_(loop, [this] { service_reflexive(); }) {
   loop_.add(tun_.fd(), EPOLLIN, tun_ready_);
 }
 
 Device::~Device() {
+  paths_.stop_all();  // while there is a port to say goodbye from
   links_.clear();
   close_udp();
   if (timer_) loop_.cancel(*timer_);
@@ -104,6 +103,7 @@ Result<void> Device::set_up(bool up) {
     watch_udp();
   }
   up_ = up;
+  update_local(false);
   with_engine([up](wireguard::Engine& engine, Now now, wireguard::TransmitList& out) {
     engine.set_up(now, up, out);
     return true;
@@ -122,6 +122,7 @@ Result<void> Device::set_listen_port(std::uint16_t port) {
     watch_udp();
   }
   port_ = port;
+  update_local(false);
   return {};
 }
 
@@ -130,6 +131,7 @@ Result<void> Device::set_mark(std::uint32_t mark) {
     const auto done = udp_->set_mark(mark);
     if (!done) return done.error();
   }
+  paths_.set_mark(mark);
   mark_ = mark;
   return {};
 }
@@ -182,16 +184,12 @@ void Device::send_transmits() {
     views_.clear();
     std::size_t end = first;
     for (; end < transmits_.size() && transmits_[end].to == to; ++end) views_.push_back(transmits_[end].bytes);
-    if (to.path == 0) {
-      if (udp_ && is_initiation(views_.back())) udp_->expect_answer(to.endpoint);
-      if (udp_) udp_->send(to.endpoint, views_);
-    } else {
-      const auto found = links_.find(static_cast<LinkId>(to.path >> 32));
-      if (found != links_.end() && found->second.events != nullptr)
-        found->second.link->send(static_cast<relay::Channel>(to.path & 0xffffffff), views_);
-      else
-        counters_.no_link += views_.size();
-    }
+    if (PeerPaths::is_managed(to))
+      paths_.send(to, views_);
+    else if (to.path == 0)
+      send_from_port(to.endpoint, views_, is_initiation(views_.back()));
+    else
+      send_to_link(to, views_);
     first = end;
   }
   transmits_.clear();
@@ -208,16 +206,30 @@ void Device::receive_udp(int fd) {
     if (batch.empty()) return;
     for (const auto& received : batch) {
       datagrams_.clear();
-      const auto length = static_cast<std::uint32_t>(received.bytes.size());
-      const auto segment = static_cast<std::uint32_t>(received.segment_bytes);
       // Each is confined to its own bytes of the train, so that nothing done to one can reach another.
-      for (std::uint32_t at = 0; at < length; at += segment) {
-        const std::uint32_t size = std::min(segment, length - at);
-        datagrams_.push_back({received.bytes.data() + at, size, 0, size});
-      }
+      for (std::size_t at = 0; at < received.bytes.size(); at += received.segment_bytes)
+        sort_in(received.from,
+                received.bytes.subspan(at, std::min(received.segment_bytes, received.bytes.size() - at)));
+      if (datagrams_.empty()) continue;
       open_batch({0, received.from});
     }
     write_tun();
+  }
+}
+
+/// A train is of one sender, and STUN may be among what it carries: it is told apart one by one.
+void Device::sort_in(const Endpoint& from, MutableBytes datagram) {
+  switch (classify(datagram)) {
+    case DatagramKind::kWireguard: {
+      const auto size = static_cast<std::uint32_t>(datagram.size());
+      datagrams_.push_back({datagram.data(), size, 0, size});
+      return;
+    }
+    case DatagramKind::kStun:
+      if (reflexive_.handle_packet(loop_.now().monotonic, from, datagram)) return service_reflexive();
+      return paths_.handle_stun(from, datagram);
+    case DatagramKind::kOther:
+      ++counters_.stray;
   }
 }
 
@@ -227,6 +239,7 @@ void Device::open_batch(const wireguard::PeerAddress& from) {
   engine_.decapsulate(loop_.now(), from, datagrams_, delivered_, transmits_);
   send_transmits();
   for (const auto& delivered : delivered_) coalescer_.add(datagrams_[delivered.index].bytes());
+  if (!paths_.empty()) note_delivered(from);
 }
 
 void Device::write_tun() {
@@ -259,59 +272,6 @@ void Device::gone() {
   if (std::exchange(gone_, true)) return;
   loop_.remove(tun_.fd());
   if (on_gone_) on_gone_();
-}
-
-// --- relay links -------------------------------------------------------------------------------------------------
-
-LinkId Device::attach_link(net::UpgradedSocket socket, RelayLinkEvents& events) {
-  const LinkId id = next_link_id();
-  auto link = std::make_unique<RelayLink>(id, std::move(socket), loop_, static_cast<RelayLinkOwner&>(*this));
-  links_.emplace(id, LinkEntry{std::move(link), &events});
-  return id;
-}
-
-bool Device::detach_link(LinkId link) {
-  const auto found = links_.find(link);
-  if (found == links_.end() || found->second.events == nullptr) return false;
-  found->second.events = nullptr;
-  if (found->second.link->ended())
-    links_.erase(found);
-  else
-    found->second.link->close(1000, "");  // the entry goes when it has ended
-  return true;
-}
-
-RelayLink* Device::link(LinkId link) {
-  const auto found = links_.find(link);
-  return found == links_.end() || found->second.events == nullptr ? nullptr : found->second.link.get();
-}
-
-void Device::on_link_packets(LinkId link, relay::Channel channel, std::span<const MutableBytes> packets) {
-  datagrams_.clear();
-  for (const MutableBytes packet : packets) {
-    const auto size = static_cast<std::uint32_t>(packet.size());
-    datagrams_.push_back({packet.data(), size, 0, size});
-  }
-  open_batch(relay_address(link, channel));
-  write_tun();
-}
-
-void Device::on_link_text(LinkId link, std::string_view text) {
-  const auto found = links_.find(link);
-  if (found != links_.end() && found->second.events != nullptr)
-    found->second.events->on_control(link, std::string(text));
-}
-
-void Device::on_link_ended(LinkId link, std::uint16_t code, std::string_view reason) {
-  const auto found = links_.find(link);
-  if (found == links_.end()) return;
-  if (found->second.events != nullptr) {
-    found->second.events->on_link_closed(link, code, std::string(reason));
-    return;
-  }
-  loop_.post([this, link, alive = std::weak_ptr<int>(alive_)] {
-    if (!alive.expired()) links_.erase(link);
-  });
 }
 
 }  // namespace higgs::tunnel

@@ -20,6 +20,8 @@
 #include "net/udp_socket.h"
 #include "tunnel/coalescer.h"
 #include "tunnel/packet_slots.h"
+#include "tunnel/peer_paths.h"
+#include "tunnel/reflexive_monitor.h"
 #include "tunnel/relay_link.h"
 #include "tunnel/tun_device.h"
 #include "tunnel/tunnel_driver.h"
@@ -40,9 +42,10 @@ struct DeviceCounters {
   std::uint64_t oversized = 0;  ///< from the TUN: longer than a slot or a datagram holds
   std::uint64_t no_link = 0;    ///< for a relay link that is not there
   std::uint64_t not_taken = 0;  ///< the TUN refused it
+  std::uint64_t stray = 0;      ///< datagrams that are neither WireGuard nor STUN
 };
 
-class Device : private RelayLinkOwner {
+class Device : private RelayLinkOwner, private PeerPathsOwner {
  public:
   struct Options {
     std::string name;
@@ -79,11 +82,26 @@ class Device : private RelayLinkOwner {
     return result;
   }
 
+  /// As TunnelDriver's of these names.
+  bool set_peer(const wireguard::PeerConfig& peer);
+  bool remove_peer(const wireguard::PublicKey& key);
+  bool start_traversal(const wireguard::PublicKey& peer, const wireguard::PeerAddress& relay,
+                       path::TraversalOptions options, TraversalEvents& events);
+  bool stop_traversal(const wireguard::PublicKey& peer);
+  void set_traversal_network(const TraversalNetwork& network, bool moved);
+  PeerPaths& paths() noexcept { return paths_; }
+  std::vector<Endpoint> reflexive_addresses() const { return reflexive_.addresses(); }
+
   LinkId attach_link(net::UpgradedSocket socket, RelayLinkEvents& events);
   bool detach_link(LinkId link);
   /// Null if there is none of that id.
   RelayLink* link(LinkId link);
 
+  TraversalCounters traversal_counters() const noexcept {
+    TraversalCounters all = paths_.counters();
+    all.stray += counters_.stray;
+    return all;
+  }
   const DeviceCounters& counters() const noexcept { return counters_; }
   const Coalescer::Counters& coalescer_counters() const noexcept { return coalescer_.counters(); }
 
@@ -107,6 +125,9 @@ class Device : private RelayLinkOwner {
   void on_link_packets(LinkId link, relay::Channel channel, std::span<const MutableBytes> packets) override;
   void on_link_text(LinkId link, std::string_view text) override;
   void on_link_ended(LinkId link, std::uint16_t code, std::string_view reason) override;
+  void send_from_port(const Endpoint& to, std::span<const ByteView> packets, bool request) override;
+  void send_to_link(const wireguard::PeerAddress& relay, std::span<const ByteView> packets) override;
+  void on_turn_packets(const wireguard::PeerAddress& from, std::span<const MutableBytes> packets) override;
 
   void on_tun(std::uint32_t events);
   void on_udp4(std::uint32_t events);
@@ -115,10 +136,15 @@ class Device : private RelayLinkOwner {
   void split(const TunDevice::ReadResult& read);
   void seal_batch();
   void receive_udp(int fd);
+  void sort_in(const Endpoint& from, MutableBytes datagram);
   void open_batch(const wireguard::PeerAddress& from);
+  void note_delivered(const wireguard::PeerAddress& from);
   void write_tun();
   void send_transmits();
   void arm_timer();
+  path::LocalAddresses local_addresses() const;
+  void update_local(bool moved);
+  void service_reflexive();
   void gone();
   Result<net::UdpSocket> open_udp(std::uint16_t port) const;
   void watch_udp();
@@ -151,6 +177,10 @@ class Device : private RelayLinkOwner {
   std::uint64_t end_of_turn_;
 
   std::map<LinkId, LinkEntry> links_;
+  PeerPaths paths_;
+  TraversalNetwork network_;
+  ReflexiveMonitor reflexive_;
+  DeadlineTimer reflexive_timer_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< for what was posted and outlives us
 };
 

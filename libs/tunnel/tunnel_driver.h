@@ -14,6 +14,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "net/websocket_connection.h"
+#include "path/traversal.h"
 #include "wireguard/engine.h"
 
 namespace higgs::tunnel {
@@ -54,11 +55,38 @@ class RelayLinkEvents {
   virtual void on_link_closed(LinkId link, std::uint16_t code, std::string reason) = 0;
 };
 
+/// Told of a peer's traversal; called on the device's thread, so an implementation posts to its own.
+class TraversalEvents {
+ public:
+  virtual ~TraversalEvents() = default;
+  /// To be sent to the peer as a control message of the relay link; lost while none stands.
+  virtual void on_signal(const wireguard::PublicKey& peer, relay::PeerMessage message) = 0;
+  virtual void on_path_changed(const wireguard::PublicKey& peer, path::TraversalReport report) = 0;
+};
+
+/// What every peer's traversal needs to know of this host.
+struct TraversalNetwork {
+  std::vector<Endpoint> stun_servers;  ///< asked from the shared port for the reflexive addresses; at most 4 are used
+  std::vector<IpPrefix> interfaces;    ///< addresses of this host with their prefix lengths, without the tunnel's own
+  std::vector<Endpoint> mapped;        ///< by the port mapper
+  std::optional<int> port_step;        ///< of a symmetric NAT that counts (stun::PortAllocation::kSequential)
+  friend bool operator==(const TraversalNetwork&, const TraversalNetwork&) = default;
+};
+
 struct LinkStatus {
   std::uint64_t sent_packets = 0, received_packets = 0, sent_bytes = 0, received_bytes = 0;
   std::uint64_t dropped_packets = 0;  ///< by the queue's limits
   std::uint64_t malformed = 0;
   std::optional<std::chrono::microseconds> round_trip;
+};
+
+/// Of all traversals of an interface, since it came up.
+struct TraversalCounters {
+  std::uint64_t no_route = 0;    ///< packets for a peer that no path leads to just now
+  std::uint64_t duplicated = 0;  ///< packets sent over a second path too
+  std::uint64_t malformed_signals = 0;
+  std::uint64_t stun_for_nobody = 0;  ///< STUN of no known user or transaction
+  std::uint64_t stray = 0;            ///< datagrams that are neither WireGuard nor STUN
 };
 
 struct InterfaceStatus {
@@ -67,6 +95,7 @@ struct InterfaceStatus {
   std::uint32_t mtu = 0;
   std::vector<wireguard::PeerStatus> peers;
   wireguard::EngineCounters counters;
+  TraversalCounters traversal;
 };
 
 class TunnelDriver {
@@ -74,6 +103,7 @@ class TunnelDriver {
   virtual ~TunnelDriver() = default;
 
   virtual const std::string& name() const = 0;
+  /// While the peer's traversal runs, an address given here is that of its relay path.
   virtual Result<void> set_peer(const wireguard::PeerConfig& peer) = 0;
   virtual Result<void> remove_peer(const wireguard::PublicKey& key) = 0;
   virtual Result<void> restart_handshake(const wireguard::PublicKey& key) = 0;
@@ -87,6 +117,24 @@ class TunnelDriver {
   /// Nothing of `events` is called once this has returned.
   virtual Result<void> detach_link(LinkId link) = 0;
   virtual Result<LinkStatus> link_status(LinkId link) = 0;
+
+  // --- traversal: direct and TURN paths beside the relay ---------------------------------------------------------
+  /// From here on the peer's packets go where its path manager says, and no packet that arrives moves the peer.
+  /// `relay`: its channel on a relay link. The kernel driver hands only a settled direct path to the kernel.
+  virtual Result<void> start_traversal(const wireguard::PublicKey& peer, const wireguard::PeerAddress& relay,
+                                       path::TraversalOptions options, TraversalEvents& events) = 0;
+  /// Ends with remove_peer() too. Nothing of `events` is called for this peer once this has returned.
+  virtual Result<void> stop_traversal(const wireguard::PublicKey& peer) = 0;
+  /// Another link or channel carries the relay path; unset: none does just now.
+  virtual Result<void> set_traversal_relay(const wireguard::PublicKey& peer,
+                                           std::optional<wireguard::PeerAddress> relay) = 0;
+  virtual Result<void> traversal_signal(const wireguard::PublicKey& peer, const relay::PeerMessage& message) = 0;
+  virtual Result<std::optional<path::TraversalReport>> traversal_report(const wireguard::PublicKey& peer) = 0;
+  /// A changed set of interfaces counts as a change of network. `moved`: so does this call whatever it says (the
+  /// default route went elsewhere).
+  virtual Result<void> set_traversal_network(const TraversalNetwork& network, bool moved) = 0;
+  /// As STUN saw the shared port last, IPv4 and IPv6.
+  virtual Result<std::vector<Endpoint>> reflexive_addresses() = 0;
 };
 
 /// Opens the TUN device, gives it its addresses and brings it up; the interface goes with the driver.

@@ -37,6 +37,15 @@ class UserspaceDriver : public TunnelDriver {
   Result<void> send_control(LinkId link, std::string message) override;
   Result<void> detach_link(LinkId link) override;
   Result<LinkStatus> link_status(LinkId link) override;
+  Result<void> start_traversal(const wireguard::PublicKey& peer, const wireguard::PeerAddress& relay,
+                               path::TraversalOptions options, TraversalEvents& events) override;
+  Result<void> stop_traversal(const wireguard::PublicKey& peer) override;
+  Result<void> set_traversal_relay(const wireguard::PublicKey& peer,
+                                   std::optional<wireguard::PeerAddress> relay) override;
+  Result<void> traversal_signal(const wireguard::PublicKey& peer, const relay::PeerMessage& message) override;
+  Result<std::optional<path::TraversalReport>> traversal_report(const wireguard::PublicKey& peer) override;
+  Result<void> set_traversal_network(const TraversalNetwork& network, bool moved) override;
+  Result<std::vector<Endpoint>> reflexive_addresses() override;
 
  private:
   /// Runs `action` on the device's thread and waits for its result.
@@ -108,18 +117,14 @@ UserspaceDriver::~UserspaceDriver() {
 
 Result<void> UserspaceDriver::set_peer(const wireguard::PeerConfig& peer) {
   return call([&](Device& device) -> Result<void> {
-    const bool done = device.with_engine([&](wireguard::Engine& engine, Now now, wireguard::TransmitList& out) {
-      return engine.set_peer(now, peer, false, out);
-    });
-    if (!done) return TunnelError::kLimit;
+    if (!device.set_peer(peer)) return TunnelError::kLimit;
     return {};
   });
 }
 
 Result<void> UserspaceDriver::remove_peer(const wireguard::PublicKey& key) {
   return call([&](Device& device) -> Result<void> {
-    if (!device.engine().peer(key)) return TunnelError::kNoSuchPeer;
-    device.engine().remove_peer(key);
+    if (!device.remove_peer(key)) return TunnelError::kNoSuchPeer;
     return {};
   });
 }
@@ -137,8 +142,8 @@ Result<void> UserspaceDriver::restart_handshake(const wireguard::PublicKey& key)
 
 Result<InterfaceStatus> UserspaceDriver::status() {
   return call([](Device& device) -> Result<InterfaceStatus> {
-    return InterfaceStatus{device.name(), device.listen_port(), device.mtu(), device.engine().peers(),
-                           device.engine().counters()};
+    return InterfaceStatus{device.name(),           device.listen_port(),       device.mtu(),
+                           device.engine().peers(), device.engine().counters(), device.traversal_counters()};
   });
 }
 
@@ -178,6 +183,52 @@ Result<LinkStatus> UserspaceDriver::link_status(LinkId link) {
     if (found == nullptr) return TunnelError::kNoSuchLink;
     return found->status();
   });
+}
+
+Result<void> UserspaceDriver::start_traversal(const wireguard::PublicKey& peer, const wireguard::PeerAddress& relay,
+                                              path::TraversalOptions options, TraversalEvents& events) {
+  return call([&](Device& device) -> Result<void> {
+    if (!device.start_traversal(peer, relay, std::move(options), events)) return TunnelError::kNoSuchPeer;
+    return {};
+  });
+}
+
+Result<void> UserspaceDriver::stop_traversal(const wireguard::PublicKey& peer) {
+  return call([&](Device& device) -> Result<void> {
+    if (!device.stop_traversal(peer)) return TunnelError::kNoSuchPeer;
+    return {};
+  });
+}
+
+Result<void> UserspaceDriver::set_traversal_relay(const wireguard::PublicKey& peer,
+                                                  std::optional<wireguard::PeerAddress> relay) {
+  return call([&](Device& device) -> Result<void> {
+    if (!device.paths().set_relay(peer, relay)) return TunnelError::kNoSuchPeer;
+    return {};
+  });
+}
+
+Result<void> UserspaceDriver::traversal_signal(const wireguard::PublicKey& peer, const relay::PeerMessage& message) {
+  return call([&](Device& device) -> Result<void> {
+    if (!device.paths().handle_signal(peer, message)) return TunnelError::kNoSuchPeer;
+    return {};
+  });
+}
+
+Result<std::optional<path::TraversalReport>> UserspaceDriver::traversal_report(const wireguard::PublicKey& peer) {
+  return call(
+      [&](Device& device) -> Result<std::optional<path::TraversalReport>> { return device.paths().report(peer); });
+}
+
+Result<void> UserspaceDriver::set_traversal_network(const TraversalNetwork& network, bool moved) {
+  return call([&](Device& device) -> Result<void> {
+    device.set_traversal_network(network, moved);
+    return {};
+  });
+}
+
+Result<std::vector<Endpoint>> UserspaceDriver::reflexive_addresses() {
+  return call([](Device& device) -> Result<std::vector<Endpoint>> { return device.reflexive_addresses(); });
 }
 
 }  // namespace
