@@ -2,185 +2,159 @@
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <thread>
 #include <utility>
 
-#include <netinet/in.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
+#include "bosonserver/stun/stun_socket.h"
 #include "net/event_loop.h"
-#include "net/udp_message.h"
 #include "stun/binding.h"
 
 namespace higgs::boson {
 
 namespace {
 
-constexpr unsigned kBatch = 32;
-constexpr std::size_t kDatagramBytes = 1500;
-/// Batches a turn, so that a flood does not keep the loop from its mailbox.
-constexpr int kBatchesPerTurn = 8;
+/// Also the longest answer with PADDING: what passes an Ethernet in one piece.
+constexpr std::size_t kAnswerBytes = 1472;
+/// A free number may be free on one address and taken on the other.
+constexpr int kPortAttempts = 16;
 
-ErrorCode last_error() { return {errno, boost::system::generic_category()}; }
-
-Result<int> open_socket(const Endpoint& listen) {
-  const bool v6 = listen.address.is_v6();
-  const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return last_error();
-  const int on = 1, off = 0;
-  if (v6) {
-    ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    ::setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
-  } else {
-    ::setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
-  }
-  const auto address = net::socket_address(listen);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0) {
-    const auto error = last_error();
-    ::close(fd);
-    return error;
-  }
-  return fd;
+/// Of another method, or none at all: not for answer_binding().
+bool for_sink(ByteView datagram) noexcept {
+  if (!stun::looks_like_stun(datagram)) return !datagram.empty() && (datagram[0] & std::byte{0xC0}) != std::byte{0};
+  const auto type = load_be<std::uint16_t>(datagram.data());
+  // The bits of the class apart, Binding is method 1 (RFC 8489, figure 3).
+  return (type & 0x3EEF) != stun::kBindingMethod;
 }
 
 }  // namespace
 
-class StunServer::Impl : private net::FdHandler {
+class StunServer::Impl : private StunSocket::Owner, private DatagramSender {
  public:
-  Impl(StunOptions options, int fd) : options_(std::move(options)), limiter_(options_.limits), fd_(fd) {
-    sockaddr_storage storage{};
-    socklen_t length = sizeof(storage);
-    if (::getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &length) == 0)
-      local_ = net::endpoint_of(storage).value_or(options_.listen);
-    loop_.add(fd_, EPOLLIN, *this);
+  explicit Impl(StunOptions options) : options_(std::move(options)), limiter_(options_.limits) {}
+  ~Impl() override {
+    if (thread_.joinable()) {
+      loop_.stop();
+      thread_.join();
+      if (options_.sink) options_.sink->detach();
+    }
+  }
+
+  ErrorCode open() {
+    if (!options_.alternate) return open_one(0, 0, options_.listen);
+    // All four with one pair of numbers: CHANGE-REQUEST promises the same port of the other address.
+    ErrorCode error;
+    for (int i = 0; i < kPortAttempts; ++i) {
+      for (auto& socket : sockets_) socket.reset();
+      error = open_four();
+      if (!error) return error;
+      if (options_.listen.port != 0 && options_.alternate->port != 0) break;
+    }
+    return error;
+  }
+
+  void run() {
+    if (options_.sink) options_.sink->attach(loop_, *this);
     thread_ = std::thread([this] { loop_.run(); });
   }
-  ~Impl() override {
-    loop_.stop();
-    thread_.join();
-    loop_.remove(fd_);
-    ::close(fd_);
-  }
 
-  Endpoint local() const noexcept { return local_; }
-  StunStats stats() const noexcept {
-    return {received_, answered_, refused_, malformed_, ignored_, rate_limited_, send_failures_};
+  Endpoint local() const noexcept { return sockets_[0]->local(); }
+  std::optional<Endpoint> alternate() const noexcept {
+    if (!sockets_[3]) return std::nullopt;
+    return sockets_[3]->local();
   }
+  StunStats stats() const noexcept {
+    return {counters_.received, answered_,  refused_,      malformed_ + counters_.truncated,
+            ignored_,           handed_on_, rate_limited_, counters_.send_failures};
+  }
+  void post(std::function<void()> action) { loop_.post(std::move(action)); }
 
  private:
-  void on_events(std::uint32_t) override {
-    for (int i = 0; i < kBatchesPerTurn && receive_batch(); ++i) {
-    }
+  /// Number of the socket: bit 0 the other port, bit 1 the other address.
+  static constexpr std::size_t index_of(std::size_t address, std::size_t port) noexcept { return address * 2 + port; }
+
+  ErrorCode open_one(std::size_t address, std::size_t port, const Endpoint& listen) {
+    auto opened = StunSocket::open(listen, loop_, *this, counters_);
+    if (!opened) return opened.error();
+    sockets_[index_of(address, port)] = std::move(*opened);
+    return {};
   }
 
-  bool receive_batch() {
-    std::array<mmsghdr, kBatch> headers{};
-    std::array<iovec, kBatch> vectors;
-    for (unsigned i = 0; i < kBatch; ++i) {
-      vectors[i] = {requests_[i].data(), requests_[i].size()};
-      headers[i].msg_hdr = {
-          &sources_[i], sizeof(sources_[i]), &vectors[i], 1, controls_[i].data(), controls_[i].size(), 0};
-    }
-    const int count = ::recvmmsg(fd_, headers.data(), kBatch, MSG_DONTWAIT, nullptr);
-    if (count <= 0) return false;
-    unsigned answers = 0;
-    for (unsigned i = 0; i < static_cast<unsigned>(count); ++i) answers += answer(headers[i], i, answers) ? 1 : 0;
-    send_batch(answers);
-    return count == static_cast<int>(kBatch);
+  ErrorCode open_four() {
+    const IpAddress one = options_.listen.address, two = options_.alternate->address;
+    if (auto error = open_one(0, 0, options_.listen)) return error;
+    if (auto error = open_one(1, 1, *options_.alternate)) return error;
+    const auto first = sockets_[0]->local().port, second = sockets_[3]->local().port;
+    if (auto error = open_one(0, 1, {one, second})) return error;
+    return open_one(1, 0, {two, first});
   }
 
-  /// Prepares answer number `slot`; false if there is none.
-  bool answer(const mmsghdr& header, unsigned index, unsigned slot) {
-    ++received_;
-    const auto source = net::endpoint_of(sources_[index]);
-    if (!source || (header.msg_hdr.msg_flags & MSG_TRUNC) != 0) {
-      ++malformed_;
-      return false;
+  void on_datagram(StunSocket& socket, const Endpoint& source, const Endpoint& local, MutableBytes datagram) override {
+    if (for_sink(datagram)) {
+      const bool taken = options_.sink && options_.sink->on_datagram(source, local, datagram);
+      ++(taken ? handed_on_ : stun::looks_like_stun(datagram) ? ignored_ : malformed_);
+      return;
     }
-    const ByteView request = ByteView(requests_[index]).first(header.msg_len);
-    const auto given = stun::answer_binding(request, *source, options_.software, answers_[slot].bytes);
-    switch (given.outcome) {
-      case stun::BindingOutcome::kMalformed:
-        ++malformed_;
-        return false;
-      case stun::BindingOutcome::kIgnored:
-        ++ignored_;
-        return false;
-      case stun::BindingOutcome::kAnswered:
-      case stun::BindingOutcome::kRefused:
-        break;
-    }
-    if (given.bytes.empty()) return false;
-    if (!limiter_.allow(loop_.now().monotonic, source->address)) {
+    const std::size_t here = number_of(socket);
+    stun::BindingServer server{options_.software, local, std::nullopt};
+    if (sockets_[3]) server.other = sockets_[here ^ 3]->local();
+    const auto given = stun::answer_binding(datagram, source, server, answer_);
+    if (!counted(given.outcome) || given.bytes.empty()) return;
+    if (!limiter_.allow(loop_.now().monotonic, source.address)) {
       ++rate_limited_;
-      return false;
+      return;
     }
     ++(given.outcome == stun::BindingOutcome::kAnswered ? answered_ : refused_);
-    Answer& out = answers_[slot];
-    out.size = given.bytes.size();
-    out.to = sources_[index];
-    out.to_length = header.msg_hdr.msg_namelen;
-    // From the address that was asked: a host may have several.
-    out.source = net::read_control(header.msg_hdr).source;
-    return true;
+    const std::size_t from = here ^ (given.change_port ? 1u : 0u) ^ (given.change_address ? 2u : 0u);
+    const Endpoint to{source.address, given.port.value_or(source.port)};
+    sockets_[from]->send(from == here ? local.address : sockets_[from]->local().address, to, given.bytes);
   }
 
-  void send_batch(unsigned count) {
-    std::array<mmsghdr, kBatch> headers{};
-    std::array<iovec, kBatch> vectors;
-    for (unsigned i = 0; i < count; ++i) {
-      Answer& out = answers_[i];
-      vectors[i] = {out.bytes.data(), out.size};
-      headers[i].msg_hdr = {&out.to, out.to_length, &vectors[i], 1, nullptr, 0, 0};
-      net::put_control(headers[i].msg_hdr, out.control, out.source, 0);
-    }
-    for (unsigned sent = 0; sent < count;) {
-      const int done = ::sendmmsg(fd_, headers.data() + sent, count - sent, MSG_DONTWAIT);
-      if (done > 0) {
-        sent += static_cast<unsigned>(done);
-      } else {
-        // One that cannot be sent does not keep the others back; the client asks again.
-        ++send_failures_;
-        ++sent;
-      }
-    }
+  /// Whether there is an answer to give.
+  bool counted(stun::BindingOutcome outcome) noexcept {
+    if (outcome == stun::BindingOutcome::kMalformed) ++malformed_;
+    if (outcome == stun::BindingOutcome::kIgnored) ++ignored_;
+    return outcome == stun::BindingOutcome::kAnswered || outcome == stun::BindingOutcome::kRefused;
   }
 
-  struct Answer {
-    ByteArray<stun::kBindingBufferBytes> bytes;
-    std::size_t size = 0;
-    sockaddr_storage to{};
-    socklen_t to_length = 0;
-    std::optional<net::UdpSource> source;
-    net::ControlBuffer control;
-  };
+  std::size_t number_of(const StunSocket& socket) const noexcept {
+    std::size_t number = 0;
+    while (sockets_[number].get() != &socket) ++number;
+    return number;
+  }
+
+  void send(const Endpoint& local, const Endpoint& client, ByteView bytes) override {
+    for (const auto& socket : sockets_) {
+      if (!socket || socket->local().port != local.port) continue;
+      const IpAddress& bound = socket->local().address;
+      if (!bound.is_unspecified() && bound != local.address) continue;
+      socket->send(local.address, client, bytes);
+      return;
+    }
+    ++counters_.send_failures;
+  }
 
   StunOptions options_;
   SourceLimiter limiter_;
-  int fd_;
-  Endpoint local_;
   net::EventLoop loop_;
-  std::array<ByteArray<kDatagramBytes>, kBatch> requests_;
-  std::array<sockaddr_storage, kBatch> sources_;
-  std::array<net::ControlBuffer, kBatch> controls_;
-  std::array<Answer, kBatch> answers_;
-  std::atomic<std::uint64_t> received_{0}, answered_{0}, refused_{0}, malformed_{0}, ignored_{0}, rate_limited_{0},
-      send_failures_{0};
+  StunSocketCounters counters_;
+  std::array<std::unique_ptr<StunSocket>, 4> sockets_;
+  ByteArray<kAnswerBytes> answer_{};
+  std::atomic<std::uint64_t> answered_{0}, refused_{0}, malformed_{0}, ignored_{0}, handed_on_{0}, rate_limited_{0};
   std::thread thread_;
 };
 
 Result<std::unique_ptr<StunServer>> StunServer::start(StunOptions options) {
-  const auto fd = open_socket(options.listen);
-  if (!fd) return fd.error();
-  return std::unique_ptr<StunServer>(new StunServer(std::make_unique<Impl>(std::move(options), *fd)));
+  auto impl = std::make_unique<Impl>(std::move(options));
+  if (const auto error = impl->open()) return error;
+  impl->run();
+  return std::unique_ptr<StunServer>(new StunServer(std::move(impl)));
 }
 
 StunServer::StunServer(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 StunServer::~StunServer() = default;
 Endpoint StunServer::local() const noexcept { return impl_->local(); }
+std::optional<Endpoint> StunServer::alternate() const noexcept { return impl_->alternate(); }
 StunStats StunServer::stats() const noexcept { return impl_->stats(); }
+void StunServer::post(std::function<void()> action) { impl_->post(std::move(action)); }
 
 }  // namespace higgs::boson

@@ -1,71 +1,161 @@
 #include "stun/binding.h"
 
 #include <algorithm>
+#include <array>
+
+#include "stun/unknown_attributes.h"
 
 namespace higgs::stun {
 
 namespace {
 
-/// Of the unknown attributes named in a 420; a request with more is told of the first.
-constexpr std::size_t kMaxNamedAttributes = 8;
+// RFC 5780, section 7.2, which is RFC 3489, section 11.2.4.
+constexpr std::uint32_t kChangeAddressFlag = 4, kChangePortFlag = 2;
+
 constexpr std::size_t kFingerprintBytes = 8;
 
 /// Credentials need not be checked where none are asked for, but they are understood.
-bool understood(std::uint16_t type) noexcept {
-  switch (static_cast<AttributeType>(type)) {
-    case AttributeType::kMappedAddress:
-    case AttributeType::kUsername:
-    case AttributeType::kMessageIntegrity:
-    case AttributeType::kErrorCode:
-    case AttributeType::kUnknownAttributes:
-    case AttributeType::kRealm:
-    case AttributeType::kNonce:
-    case AttributeType::kMessageIntegritySha256:
-    case AttributeType::kPasswordAlgorithm:
-    case AttributeType::kUserhash:
-    case AttributeType::kXorMappedAddress:
-      return true;
-    default:
-      break;
+constexpr std::array kUnderstood = {AttributeType::kMappedAddress,
+                                    AttributeType::kUsername,
+                                    AttributeType::kMessageIntegrity,
+                                    AttributeType::kErrorCode,
+                                    AttributeType::kRealm,
+                                    AttributeType::kUnknownAttributes,
+                                    AttributeType::kNonce,
+                                    AttributeType::kUserhash,
+                                    AttributeType::kMessageIntegritySha256,
+                                    AttributeType::kPasswordAlgorithm,
+                                    AttributeType::kChangeRequest,
+                                    AttributeType::kXorMappedAddress,
+                                    AttributeType::kPadding,
+                                    AttributeType::kResponsePort};
+
+constexpr std::size_t attribute_bytes(std::size_t value) noexcept { return 4 + ((value + 3) & ~std::size_t{3}); }
+std::size_t address_bytes(const Endpoint& endpoint) noexcept {
+  return attribute_bytes(4 + endpoint.address.bytes().size());
+}
+
+/// One request, and how much may be answered.
+class Answering {
+ public:
+  Answering(const Message& request, bool classic, std::size_t request_bytes, const BindingServer& server,
+            MutableBytes buffer) noexcept
+      : request_(request),
+        classic_(classic),
+        limit_(std::min(kMaxAmplification * request_bytes, buffer.size())),
+        server_(server),
+        buffer_(buffer) {}
+
+  BindingAnswer answer(const Endpoint& source) noexcept {
+    const UnknownAttributes unknown(request_, kUnderstood);
+    if (!unknown.empty()) return refuse(420, "Unknown Attribute", unknown.value());
+    const auto change = change_flags();
+    // What the server cannot do is as good as unknown to it (RFC 5780, section 6.1).
+    if (!change) return refuse_attribute(AttributeType::kChangeRequest);
+    const auto port = response_port();
+    if (request_.has(AttributeType::kResponsePort) && (!port || request_.has(AttributeType::kPadding)))
+      return refuse(400, "Bad Request", {});
+
+    BindingAnswer answer;
+    answer.outcome = BindingOutcome::kAnswered;
+    answer.change_address = (*change & kChangeAddressFlag) != 0;
+    answer.change_port = (*change & kChangePortFlag) != 0;
+    answer.port = port;
+    MessageBuilder builder = begin(MessageClass::kSuccess);
+    if (classic_)
+      builder.add_address(AttributeType::kMappedAddress, source);
+    else
+      builder.add_xor_mapped_address(source);
+    if (server_.other) add_origin(builder, origin(answer));
+    answer.bytes = finish(builder);
+    return answer;
   }
-  return !comprehension_required(type);
-}
 
-std::size_t attribute_bytes(std::size_t value) noexcept { return 4 + ((value + 3) & ~std::size_t{3}); }
+ private:
+  MessageBuilder begin(MessageClass message_class) const noexcept {
+    return {buffer_, message_class, kBindingMethod, request_.transaction, request_.cookie};
+  }
 
-ByteView finish(MessageBuilder& builder, std::size_t request_bytes, std::string_view software) noexcept {
-  const std::size_t limit = kMaxAmplification * request_bytes;
-  if (!software.empty() && builder.size() + attribute_bytes(software.size()) + kFingerprintBytes <= limit)
-    builder.add(AttributeType::kSoftware, as_bytes(software));
-  if (builder.size() + kFingerprintBytes <= limit) builder.add_fingerprint();
-  return builder.size() <= limit ? builder.finish() : ByteView{};
-}
+  /// nullopt: not possible here. No flag set asks for nothing.
+  std::optional<std::uint32_t> change_flags() const noexcept {
+    if (!request_.has(AttributeType::kChangeRequest)) return 0;
+    const auto value = request_.u32(AttributeType::kChangeRequest);
+    if (!value) return std::nullopt;
+    const std::uint32_t flags = *value & (kChangeAddressFlag | kChangePortFlag);
+    if (flags != 0 && !server_.other) return std::nullopt;
+    return flags;
+  }
+
+  std::optional<std::uint16_t> response_port() const noexcept {
+    const auto value = request_.u32(AttributeType::kResponsePort);  // the port, and two bytes of nothing
+    if (!value || *value >> 16 == 0) return std::nullopt;
+    return static_cast<std::uint16_t>(*value >> 16);
+  }
+
+  Endpoint origin(const BindingAnswer& answer) const noexcept {
+    return {answer.change_address ? server_.other->address : server_.local.address,
+            answer.change_port ? server_.other->port : server_.local.port};
+  }
+
+  void add_origin(MessageBuilder& builder, const Endpoint& origin) const noexcept {
+    const std::size_t bytes = address_bytes(*server_.other);
+    if (builder.size() + bytes > limit_) return;
+    builder.add_address(classic_ ? AttributeType::kChangedAddress : AttributeType::kOtherAddress, *server_.other);
+    if (builder.size() + bytes > limit_) return;
+    builder.add_address(classic_ ? AttributeType::kSourceAddress : AttributeType::kResponseOrigin, origin);
+  }
+
+  BindingAnswer refuse_attribute(AttributeType type) const noexcept {
+    ByteArray<2> value;
+    store_be(value.data(), static_cast<std::uint16_t>(type));
+    return refuse(420, "Unknown Attribute", value);
+  }
+
+  BindingAnswer refuse(unsigned code, std::string_view reason, ByteView unknown) const noexcept {
+    MessageBuilder builder = begin(MessageClass::kError);
+    builder.add_error(code, reason);
+    if (!unknown.empty()) builder.add(AttributeType::kUnknownAttributes, unknown);
+    return {BindingOutcome::kRefused, finish(builder), false, false, std::nullopt};
+  }
+
+  ByteView finish(MessageBuilder& builder) const noexcept {
+    if (!classic_) {
+      const auto& software = server_.software;
+      if (!software.empty() && builder.size() + attribute_bytes(software.size()) + kFingerprintBytes <= limit_)
+        builder.add_text(AttributeType::kSoftware, software);
+      add_padding(builder);
+      if (builder.size() + kFingerprintBytes <= limit_) builder.add_fingerprint();
+    }
+    return builder.size() <= limit_ ? builder.finish() : ByteView{};
+  }
+
+  /// As much as the request has (RFC 5780, section 7.6), where it fits.
+  void add_padding(MessageBuilder& builder) const noexcept {
+    const auto asked = request_.find(AttributeType::kPadding);
+    const std::size_t used = builder.size() + attribute_bytes(0) + kFingerprintBytes;
+    if (!asked || used > limit_) return;
+    static constexpr ByteArray<2048> kZeros{};
+    const std::size_t bytes = std::min({asked->size(), limit_ - used, kZeros.size()}) & ~std::size_t{3};
+    builder.add(AttributeType::kPadding, ByteView(kZeros).first(bytes));
+  }
+
+  const Message& request_;
+  bool classic_;
+  std::size_t limit_;
+  const BindingServer& server_;
+  MutableBytes buffer_;
+};
 
 }  // namespace
 
-BindingAnswer answer_binding(ByteView datagram, const Endpoint& source, std::string_view software,
+BindingAnswer answer_binding(ByteView datagram, const Endpoint& source, const BindingServer& server,
                              MutableBytes buffer) noexcept {
-  const auto request = parse(datagram);
-  if (!request) return {BindingOutcome::kMalformed, {}};
+  const bool classic = !looks_like_stun(datagram);
+  const auto request = classic ? parse_classic(datagram) : parse(datagram);
+  if (!request) return {BindingOutcome::kMalformed, {}, false, false, std::nullopt};
   if (request->method != kBindingMethod || request->message_class != MessageClass::kRequest)
-    return {BindingOutcome::kIgnored, {}};
-
-  ByteArray<2 * kMaxNamedAttributes> unknown{};
-  std::size_t unknown_bytes = 0;
-  for (const auto& attribute : request->all()) {
-    if (understood(attribute.type) || unknown_bytes == unknown.size()) continue;
-    store_be(unknown.data() + unknown_bytes, attribute.type);
-    unknown_bytes += 2;
-  }
-  if (unknown_bytes > 0) {
-    MessageBuilder builder(buffer, MessageClass::kError, kBindingMethod, request->transaction);
-    builder.add_error(420, "Unknown Attribute")
-        .add(AttributeType::kUnknownAttributes, ByteView(unknown).first(unknown_bytes));
-    return {BindingOutcome::kRefused, finish(builder, datagram.size(), software)};
-  }
-  MessageBuilder builder(buffer, MessageClass::kSuccess, kBindingMethod, request->transaction);
-  builder.add_xor_mapped_address({source.address.unmapped(), source.port});
-  return {BindingOutcome::kAnswered, finish(builder, datagram.size(), software)};
+    return {classic ? BindingOutcome::kMalformed : BindingOutcome::kIgnored, {}, false, false, std::nullopt};
+  return Answering(*request, classic, datagram.size(), server, buffer).answer({source.address.unmapped(), source.port});
 }
 
 ByteView make_binding_request(const TransactionId& transaction, std::string_view software,

@@ -96,7 +96,7 @@ TEST(StunMessage, BuilderThatOverflowsGivesNothing) {
 class Binding : public ::testing::Test {
  protected:
   BindingAnswer answer(ByteView request, const Endpoint& source) {
-    const auto given = answer_binding(request, source, "higgs", buffer_);
+    const auto given = answer_binding(request, source, server_, buffer_);
     EXPECT_LE(given.bytes.size(), kMaxAmplification * request.size());
     return given;
   }
@@ -109,6 +109,7 @@ class Binding : public ::testing::Test {
 
   const TransactionId kTransaction{std::byte{1}, std::byte{2}, std::byte{3}};
   const Endpoint kV4 = *Endpoint::parse("203.0.113.9:4711"), kV6 = *Endpoint::parse("[2001:db8::9]:4711");
+  BindingServer server_{"higgs", *Endpoint::parse("192.0.2.1:3478"), std::nullopt};
   ByteArray<kBindingBufferBytes> buffer_{};
 };
 
