@@ -8,6 +8,7 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
+#include <openssl/crypto.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -71,6 +72,41 @@ class HostileClientsTest : public ::testing::Test {
   Endpoint where_;
   std::deque<tcp::socket> silent_;
 };
+
+/// How many TLS sessions this process holds, by OpenSSL's own callbacks.
+class SessionCount {
+ public:
+  SessionCount() : index_(CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, nullptr, &on_new, nullptr, &on_free)) {}
+  ~SessionCount() { CRYPTO_free_ex_index(CRYPTO_EX_INDEX_SSL, index_); }
+  SessionCount(const SessionCount&) = delete;
+  SessionCount& operator=(const SessionCount&) = delete;
+  static int value() noexcept { return count_; }
+
+ private:
+  static void on_new(void*, void*, CRYPTO_EX_DATA*, int, long, void*) { ++count_; }
+  static void on_free(void*, void*, CRYPTO_EX_DATA*, int, long, void*) { --count_; }
+  static inline int count_ = 0;
+  int index_;
+};
+
+TEST_F(HostileClientsTest, WhoSaysNothingGetsNoSession) {
+  constexpr int kSilent = 50;
+  SessionCount sessions;
+  start({.handshake = std::chrono::hours(1)});
+  connect(kSilent);
+  run_until(context_, [&] { return server_->stats().open == kSilent; });
+  EXPECT_EQ(SessionCount::value(), 0);
+  // The counter counts: one byte makes a session, the end of the connection ends it.
+  for (int spoke = 1; spoke <= 3; ++spoke) {
+    asio::write(silent_[static_cast<std::size_t>(spoke)], asio::buffer("\x16", 1));
+    run_until(context_, [&] { return SessionCount::value() == spoke; });
+  }
+  silent_.clear();
+  run_until(context_, [&] { return server_->stats().open == 0; });
+  EXPECT_EQ(SessionCount::value(), 0);
+  EXPECT_EQ(server_->stats().handshake_failures, static_cast<std::uint64_t>(kSilent));
+  EXPECT_TRUE(served());
+}
 
 TEST_F(HostileClientsTest, TenThousandWhoSayNothing) {
   runtime::raise_file_limit();

@@ -24,16 +24,18 @@ constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
 
 class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
  public:
-  Impl(tcp::socket s, SSL_CTX* context)
-      : socket(std::move(s)), timer(socket.get_executor()), io(socket.native_handle(), nullptr, remote_of(socket)) {
+  Impl(tcp::socket s, SSL_CTX* c)
+      : context(c),
+        socket(std::move(s)),
+        timer(socket.get_executor()),
+        io(socket.native_handle(), nullptr, remote_of(socket)) {
     socket.native_non_blocking(true);
-    if (context == nullptr) return;
-    io.ssl_ = SSL_new(context);
-    if (io.ssl_ == nullptr) throw std::bad_alloc();
-    BIO* bio = make_socket_bio(io.fd_);
-    SSL_set_bio(io.ssl_, bio, bio);
+    if (context != nullptr) SSL_CTX_up_ref(context);
   }
-  ~Impl() { io.fd_ = -1; }  // the descriptor is the socket's
+  ~Impl() {
+    io.fd_ = -1;  // the descriptor is the socket's
+    SSL_CTX_free(context);
+  }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
@@ -55,8 +57,18 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
     co_return boost::system::in_place_value;
   }
 
+  void make_session() {
+    HIGGS_ASSERT(io.ssl_ == nullptr);
+    io.ssl_ = SSL_new(context);
+    if (io.ssl_ == nullptr) throw std::bad_alloc();
+    BIO* bio = make_socket_bio(io.fd_);
+    SSL_set_bio(io.ssl_, bio, bio);
+  }
+
+  /// Bytes may flow: nothing goes out in the clear on a stream that is to be TLS and has not shaken hands.
+  bool ready() const noexcept { return context == nullptr || io.ssl_ != nullptr; }
+
   asio::awaitable<Result<void>> handshake() {
-    if (io.ssl_ == nullptr) co_return boost::system::in_place_value;
     for (;;) {
       if (!socket.is_open()) co_return TlsError::kClosed;
       ERR_clear_error();
@@ -92,6 +104,7 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
     });
   }
 
+  SSL_CTX* context;  // null: without TLS
   tcp::socket socket;
   asio::steady_timer timer;
   TlsSocket io;
@@ -114,20 +127,26 @@ void TlsStream::expires_never() noexcept {
 }
 
 asio::awaitable<Result<void>> TlsStream::accept() {
-  if (impl_->io.ssl_ != nullptr) SSL_set_accept_state(impl_->io.ssl_);
-  return impl_->handshake();
+  if (impl_->context == nullptr) co_return boost::system::in_place_value;
+  // A session costs tens of kilobytes: only for who says something.
+  const auto first = co_await impl_->wait(TlsError::kWantRead);
+  if (!first) co_return first;
+  impl_->make_session();
+  SSL_set_accept_state(impl_->io.ssl_);
+  co_return co_await impl_->handshake();
 }
 
 asio::awaitable<Result<void>> TlsStream::connect(const std::string& host) {
-  if (impl_->io.ssl_ != nullptr) {
-    SSL_set_connect_state(impl_->io.ssl_);
-    const auto prepared = prepare_client(impl_->io.ssl_, host);
-    if (!prepared) co_return prepared;
-  }
+  if (impl_->context == nullptr) co_return boost::system::in_place_value;
+  impl_->make_session();
+  SSL_set_connect_state(impl_->io.ssl_);
+  const auto prepared = prepare_client(impl_->io.ssl_, host);
+  if (!prepared) co_return prepared;
   co_return co_await impl_->handshake();
 }
 
 asio::awaitable<Result<std::size_t>> TlsStream::read_some(MutableBytes out) {
+  HIGGS_ASSERT(impl_->ready());
   for (;;) {
     if (!impl_->socket.is_open()) co_return TlsError::kClosed;
     const auto count = impl_->io.read(out);
@@ -138,6 +157,7 @@ asio::awaitable<Result<std::size_t>> TlsStream::read_some(MutableBytes out) {
 }
 
 asio::awaitable<Result<void>> TlsStream::write_all(ByteView bytes) {
+  HIGGS_ASSERT(impl_->ready());
   while (!bytes.empty()) {
     if (!impl_->socket.is_open()) co_return TlsError::kClosed;
     const auto count = impl_->io.write(bytes);
@@ -170,7 +190,7 @@ void TlsStream::abort() noexcept {
 Endpoint TlsStream::remote() const { return impl_->io.remote(); }
 
 TlsSocket TlsStream::release() {
-  HIGGS_ASSERT(impl_->socket.is_open());
+  HIGGS_ASSERT(impl_->socket.is_open() && impl_->ready());
   impl_->timer.cancel();
   impl_->timer_set_to = impl_->expiry = Clock::time_point::max();
   const int fd = impl_->socket.release();

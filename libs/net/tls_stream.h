@@ -120,6 +120,7 @@ class TlsStream {
   void expires_after(std::chrono::milliseconds time);
   void expires_never() noexcept;
 
+  /// accept() or connect() comes first, and once. Until the peer's first byte an accepting stream holds no session.
   boost::asio::awaitable<Result<void>> accept();
   boost::asio::awaitable<Result<void>> connect(const std::string& host);
   boost::asio::awaitable<Result<std::size_t>> read_some(MutableBytes out);
