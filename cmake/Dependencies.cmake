@@ -34,3 +34,12 @@ add_library(higgs_asio INTERFACE)
 target_link_libraries(higgs_asio INTERFACE Boost::headers Threads::Threads)
 target_compile_definitions(higgs_asio INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED BOOST_BEAST_SEPARATE_COMPILATION)
+
+# libnatpmp has no pkg-config file in Debian 12, and miniupnpc is treated alike.
+find_library(NATPMP_LIBRARY natpmp REQUIRED)
+find_path(NATPMP_INCLUDE_DIR natpmp.h REQUIRED)
+find_library(MINIUPNPC_LIBRARY miniupnpc REQUIRED)
+find_path(MINIUPNPC_INCLUDE_DIR miniupnpc/miniupnpc.h REQUIRED)
+add_library(higgs_port_mapping INTERFACE)
+target_link_libraries(higgs_port_mapping INTERFACE ${NATPMP_LIBRARY} ${MINIUPNPC_LIBRARY})
+target_include_directories(higgs_port_mapping SYSTEM INTERFACE ${NATPMP_INCLUDE_DIR} ${MINIUPNPC_INCLUDE_DIR})

@@ -2,7 +2,9 @@
 // by side. The mapping is renewed at half its life, asked for again when the router forgot it (its epoch jumps, or a
 // check every few seconds misses it) or the gateway changes, and removed at the end.
 //
-// Threads: start() and stop() from the control thread; work runs on a thread of its own, `changed` is called there.
+// Only the default gateway of the main table is asked, and only its answers count. IPv4.
+//
+// Threads: made, called and ended by the control thread; work runs on a thread of its own, `changed` is called there.
 #pragma once
 
 #include <chrono>
@@ -35,6 +37,7 @@ struct PortMapperStatus {
   std::optional<IpAddress> gateway;
   std::vector<MappedPort> mappings;   ///< standing
   std::vector<std::string> failures;  ///< one sentence for each protocol that gave none
+  friend bool operator==(const PortMapperStatus&, const PortMapperStatus&) = default;
 };
 
 class PortMapper {
