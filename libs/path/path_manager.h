@@ -4,8 +4,7 @@
 //   up:    the candidate has answered `good_probes` in a row and is of a better kind, or of the same kind and clearly
 //          faster; both paths carry every packet until the new one has answered once more
 //   down:  `lost_probes` unanswered in a row under traffic (probes every `busy_interval`); from the first unanswered
-//   one
-//          on packets go over the next best path too
+//          one on packets go over the next best path too
 //   again: a lost direct path is asked for after `retry_first`, doubling to `retry_cap`, and at once when the network
 //   changes
 //
@@ -32,6 +31,7 @@ enum class Kind { kDirectV6, kDirectV4, kTurn, kRelay, kCascade };
 std::string_view to_string(Kind kind) noexcept;
 inline bool is_direct(Kind kind) noexcept { return kind == Kind::kDirectV6 || kind == Kind::kDirectV4; }
 
+/// kRelayOnly: whatever a server carries, TURN included.
 enum class Policy { kAuto, kDirectOnly, kRelayOnly };
 
 /// Why the path in use is in use.
@@ -52,7 +52,7 @@ struct Limits {
   std::chrono::milliseconds faster_for{5000};
   std::chrono::milliseconds retry_first{2000};
   std::chrono::milliseconds retry_cap{300000};
-  std::size_t paths = 16;
+  std::size_t paths = 16;  ///< the worst gives way to a better one
 };
 
 /// Send probe `probe` on `path`; `epoch` is not 0 where it is the path we send on.
@@ -84,9 +84,12 @@ struct PathStatus {
 
 struct Counters {
   std::uint64_t probes_sent = 0, probes_answered = 0, upgrades = 0, downgrades = 0, retries = 0, follows = 0;
-  std::uint64_t duplicated_packets = 0;
+  std::uint64_t duplicated_packets = 0, paths_refused = 0, stalls = 0;
 };
 
+/// Whoever owns it drains poll_action() after each call and looks at poll_timeout() after each batch of traffic. A
+/// clock that stood still (suspend, an overloaded machine) is noticed, and everything is probed anew before it is
+/// judged.
 class PathManager {
  public:
   PathManager(Instant now, bool leads, Policy policy, Limits limits, RandomSource& random);
@@ -95,6 +98,8 @@ class PathManager {
   void add(Instant now, PathId path, Kind kind, std::optional<std::chrono::microseconds> round_trip);
   void remove(Instant now, PathId path);
   void probe_answered(Instant now, PathId path, std::uint32_t probe, std::chrono::microseconds round_trip);
+  /// The probe of a SendProbe could not go out (budget, base gone): that is not held against the path.
+  void probe_not_sent(Instant now, PathId path, std::uint32_t probe);
   /// The leader's word (a probe or path-changed): it sends on `path` since `epoch`. Older epochs move nothing.
   void peer_sends_on(Instant now, PathId path, std::uint32_t epoch);
   /// Traffic stamps, once a batch: cheap.
