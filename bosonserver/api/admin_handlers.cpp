@@ -51,6 +51,7 @@ net::HttpResponse ban_node(Call& call) {
   const auto ended = call.services.store.end_sessions_of_node(id, "banned", call.seconds());
   if (!ended) return store_failure(ended.error(), "session");
   call.services.relay.close_node(id, relay::CloseReason::kBanned);
+  for (const auto& session : *ended) call.services.turn.close_session(session);
   return response;
 }
 

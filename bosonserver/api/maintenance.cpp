@@ -29,7 +29,7 @@ void Maintenance::end_expired(Now now) {
     return;
   }
   for (const auto& session : *ended) {
-    services_.relay.close_session(session, relay::CloseReason::kExpired);
+    session_over(services_, session, relay::CloseReason::kExpired);
     log::info("a session expired", {{"session", to_string(session)}});
   }
   stats_.expired_sessions += ended->size();

@@ -56,7 +56,8 @@ std::string write_routes(const std::vector<RankedRoute>& routes) {
   std::ostringstream out;
   out.precision(17);
   for (const auto& route : routes)
-    out << to_string(route.id) << ' ' << route.cost << ' ' << route.latency << ' ' << route.bandwidth << '\n';
+    out << to_string(route.id) << ' ' << route.cost << ' ' << route.latency << ' ' << route.bandwidth << ' '
+        << route.direct << '\n';
   return out.str();
 }
 
@@ -65,7 +66,7 @@ std::vector<RankedRoute> read_routes(const std::string& text) {
   std::vector<RankedRoute> routes;
   std::string id;
   RankedRoute route;
-  while (in >> id >> route.cost >> route.latency >> route.bandwidth) {
+  while (in >> id >> route.cost >> route.latency >> route.bandwidth >> route.direct) {
     const auto parsed = parse_id<NodeId>(id);
     if (!parsed) continue;
     route.id = *parsed;
@@ -146,7 +147,7 @@ std::vector<api::Route> shown_routes(const Call& call, const std::vector<RankedR
   for (const auto& route : routes) {
     if (shown.size() >= kShownRoutes && route.id != selected) continue;
     shown.push_back({route_id(route.id),
-                     api::RouteType::kRelay,
+                     route.direct ? api::RouteType::kDirect : api::RouteType::kRelay,
                      {call.services.server_id, to_string(route.id)},
                      route.latency,
                      route.bandwidth,
@@ -156,7 +157,14 @@ std::vector<api::Route> shown_routes(const Call& call, const std::vector<RankedR
   return shown;
 }
 
-api::SelectedRoute selected_route(Call& call, const SessionRow& session, const NodeRecord& node,
+/// The name or address in an origin, without brackets.
+std::string host_of(const std::string& origin) {
+  auto host = origin.substr(std::string_view("https://").size());
+  host.resize(host.rfind(':'));
+  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
+}
+
+api::SelectedRoute selected_route(Call& call, const SessionRow& session, const NodeRecord& node, bool direct,
                                   const std::string& origin) {
   const auto full = [](const IpAddress& address) { return *IpPrefix::make(address, address.bit_length()); };
   const auto token = session_token(call.services, session.id, session.expires_at, call.now);
@@ -165,6 +173,7 @@ api::SelectedRoute selected_route(Call& call, const SessionRow& session, const N
   route.session_id = session.id;
   route.relay_endpoint = "wss" + origin.substr(std::string_view("https").size()) + "/relay/" + to_string(session.id);
   route.node_endpoint.node_id = node.id;
+  route.node_endpoint.direct_connection = direct;
   auto& wireguard = route.node_endpoint.wireguard_config;
   wireguard.public_key = node.wireguard_key;
   wireguard.key_certificate = node.key_certificate;
@@ -177,6 +186,9 @@ api::SelectedRoute selected_route(Call& call, const SessionRow& session, const N
   wireguard.dns = call.services.settings.dns;
   wireguard.mtu = call.services.settings.mtu;
   wireguard.persistent_keepalive = call.services.settings.keepalive;
+  const auto host = host_of(origin);
+  route.stun_servers.push_back({host, call.services.settings.stun_port});
+  route.turn = call.services.turn.admit(session.id, node.addresses(), session.expires_at, host, call.now.wall);
   route.session_token = token.text;
   route.expires_at = token.expires_at;
   return route;
@@ -206,7 +218,7 @@ net::HttpResponse request_route(Call& call) {
     const auto session = open_session(call, *body, *node);
     if (session)
       return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
-                                              selected_route(call, *session, *node, *origin)});
+                                              selected_route(call, *session, *node, route.direct, *origin)});
     if (session.error() == StoreError::kKeyTaken)
       return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
     if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");

@@ -11,6 +11,7 @@
 #include "bosonserver/api/node_directory.h"
 #include "bosonserver/api/relay_control.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/api/turn_control.h"
 #include "bosonserver/cache/cache.h"
 #include "bosonserver/store/store.h"
 
@@ -23,6 +24,7 @@ struct Services {
   KeyRing& keys;
   NodeDirectory& directory;
   RelayControl& relay;
+  TurnControl& turn;
   RandomSource& random;
   std::function<Now()> clock;
   LocalNames local_names;
@@ -30,6 +32,8 @@ struct Services {
   std::string dummy_hash;  ///< of no password: verified where there is no user, so that time tells nothing
 };
 
+/// To be called when a session has ended in the store: the relay and TURN follow at once.
+void session_over(Services& services, SessionId session, relay::CloseReason reason);
 /// To be called whenever a node's state changes: lists and cached routes follow at once.
 void node_changed(Services& services, NodeId node);
 /// The tag under which cached routes hang that lead to this node.

@@ -28,7 +28,7 @@ net::HttpResponse end_session(Call& call) {
   if (auto refused = find_session(call, session, Whose::kAnybodysForOperators)) return std::move(*refused);
   const auto ended = call.services.store.end_session(session->id, "ended", call.seconds());
   if (!ended) return store_failure(ended.error(), "session");
-  call.services.relay.close_session(session->id, relay::CloseReason::kEnded);
+  session_over(call.services, session->id, relay::CloseReason::kEnded);
   if (session->user != call.user->id) call.audit("session.end", to_string(session->id), "ok");
   return no_content();
 }
@@ -44,6 +44,7 @@ net::HttpResponse renew_session(Call& call) {
   if (!renewed && renewed.error() == StoreError::kNotFound) return gone();
   if (!renewed) return store_failure(renewed.error(), "session");
   call.services.relay.renew_session(session->id, from_unix_seconds(expires_at));
+  call.services.turn.renew_session(session->id, expires_at);
   const auto token = session_token(call.services, session->id, expires_at, call.now);
   return json_answer(api::SessionRenewal{token.text, token.expires_at});
 }

@@ -35,7 +35,7 @@ std::optional<net::HttpResponse> refuse_last_admin(Call& call, const UserRecord&
 void close_sessions_of(Call& call, UserId user, const std::string& reason) {
   const auto ended = call.services.store.end_sessions_of_user(user, reason, call.seconds());
   if (!ended) return;
-  for (const auto& session : *ended) call.services.relay.close_session(session, relay::CloseReason::kEnded);
+  for (const auto& session : *ended) session_over(call.services, session, relay::CloseReason::kEnded);
 }
 
 }  // namespace

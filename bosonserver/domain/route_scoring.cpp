@@ -71,7 +71,8 @@ Ranking rank_routes(const std::vector<RouteCandidate>& candidates, const RouteQu
       ++ranking.ruled_out[missed];
       continue;
     }
-    ranking.routes.push_back({node.id, cost_of(node, query, weights), node.metrics.latency, free_bandwidth(node)});
+    ranking.routes.push_back({node.id, cost_of(node, query, weights), node.metrics.latency, free_bandwidth(node),
+                              nat_difficulty(query.client_nat, node.nat_type) == 0});
   }
   auto& routes = ranking.routes;
   std::sort(routes.begin(), routes.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });

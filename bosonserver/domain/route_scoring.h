@@ -46,6 +46,7 @@ struct RankedRoute {
   double cost = 0;
   double latency = 0;    ///< ms, server to node
   double bandwidth = 0;  ///< Mbit/s free, down
+  bool direct = false;   ///< by the NATs of both ends a direct path is likely
   friend bool operator==(const RankedRoute&, const RankedRoute&) = default;
 };
 

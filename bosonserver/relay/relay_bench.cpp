@@ -21,6 +21,8 @@ class NoEvents : public RelayEvents {
   void on_session_ready(SessionId, NodeId) override {}
   void on_session_refused(SessionId, NodeId, relay::RefusalReason) override {}
   void on_session_ended(SessionId, NodeId, relay::CloseReason, SessionBytes) override {}
+  void on_candidate(SessionId, const IpAddress&) override {}
+  void on_path_changed(SessionId, std::string_view) override {}
   void on_node_up(NodeId) override {}
   void on_node_down(NodeId) override {}
 };

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
+#include "base/ip.h"
 #include "base/uuid.h"
 #include "relay/control.h"
 
@@ -26,6 +28,10 @@ class RelayEvents {
   /// Last call for a session, once for each on_session_opened. kClientGone means that no link of the client came back
   /// in time, or that this relay itself ends: the session may open again with a later connection.
   virtual void on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) = 0;
+  /// The node of a session has told the client of an address of its own.
+  virtual void on_candidate(SessionId session, const IpAddress& address) = 0;
+  /// The client of a session has chosen a path: direct-v6, direct-v4, turn or relay.
+  virtual void on_path_changed(SessionId session, std::string_view path) = 0;
   /// Again without on_node_down when a new link replaces the standing one.
   virtual void on_node_up(NodeId node) = 0;
   virtual void on_node_down(NodeId node) = 0;

@@ -31,6 +31,8 @@ class Events : public RelayEvents {
     last_bytes = bytes;
     add("ended " + std::string(relay::to_string(reason)));
   }
+  void on_candidate(SessionId, const IpAddress& address) override { add("candidate " + address.to_string()); }
+  void on_path_changed(SessionId, std::string_view path) override { add("path " + std::string(path)); }
   void on_node_up(NodeId) override { add("node up"); }
   void on_node_down(NodeId) override { add("node down"); }
 

@@ -4,6 +4,8 @@
 
 #include <pthread.h>
 
+#include "bosonserver/relay/announcements.h"
+
 namespace higgs::boson {
 
 namespace {
@@ -171,6 +173,15 @@ void RelayWorker::session_ended(SessionId session, NodeId node, relay::CloseReas
                                 const relay::SessionTraffic& traffic) {
   registry_.forget_session(session);
   events_.on_session_ended(session, node, reason, to_session_bytes(traffic));
+}
+/// The budget of control messages bounds how often.
+void RelayWorker::peer_message(SessionId session, relay::Direction direction, const relay::PeerMessage& message) {
+  const bool from_node = direction == relay::Direction::kToClient;
+  if (from_node && message.action == "candidate") {
+    if (const auto address = announced_address(message)) events_.on_candidate(session, *address);
+  } else if (!from_node && message.action == "path-changed") {
+    if (const auto path = announced_path(message)) events_.on_path_changed(session, *path);
+  }
 }
 void RelayWorker::node_up(NodeId node, std::int64_t iat) {
   registry_.note_node(node, iat);

@@ -59,6 +59,7 @@ class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
   void session_refused(SessionId session, NodeId node, relay::RefusalReason reason) override;
   void session_ended(SessionId session, NodeId node, relay::CloseReason reason,
                      const relay::SessionTraffic& traffic) override;
+  void peer_message(SessionId session, relay::Direction direction, const relay::PeerMessage& message) override;
   void node_up(NodeId node, std::int64_t iat) override;
   void node_down(NodeId node) override;
 

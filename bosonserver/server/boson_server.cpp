@@ -19,6 +19,7 @@
 #include "bosonserver/server/scrape.h"
 #include "bosonserver/server/state_files.h"
 #include "bosonserver/server/store_worker.h"
+#include "bosonserver/server/turn_desk.h"
 #include "bosonserver/store/sqlite_store.h"
 #include "bosonserver/stun/stun_server.h"
 #include "crypto/hash.h"
@@ -72,6 +73,7 @@ class BosonServer::Impl {
       : settings(given),
         lock(lock_state(settings.state_dir)),
         certificate(load_or_make_certificate(settings)),
+        turn(settings, random),
         store(settings.store_file()),
         cache([] { return runtime::now().monotonic; }),
         keys(store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
@@ -83,12 +85,14 @@ class BosonServer::Impl {
                  keys,
                  directory,
                  adapter,
+                 turn,
                  random,
                  clock ? std::move(clock) : std::function<Now()>(runtime::now),
                  LocalNames::of_this_machine(),
                  Uuid::from_digest(crypto::sha256(as_bytes(certificate.pin))).to_string(),
                  crypto::hash_password(SecretString(random_secret(random)), random)},
-        ledger(services, [this](std::function<void()> job) { worker->post(std::move(job)); }) {}
+        ledger(
+            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn) {}
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
@@ -107,6 +111,7 @@ class BosonServer::Impl {
   void start_stun() {
     StunOptions options;
     options.listen = settings.stun_listen;
+    options.sink = turn.start(certificate.certificate_pem, certificate.private_key_pem, random);
     auto started = StunServer::start(std::move(options));
     if (!started)
       throw std::runtime_error("cannot listen on " + settings.stun_listen.to_string() +
@@ -114,6 +119,7 @@ class BosonServer::Impl {
     stun = std::move(*started);
     // Where the port was left to the system. No request is served before this.
     settings.api.stun_port = stun->local().port;
+    turn.stun_port(settings.api.stun_port);
   }
 
   /// Also after a start that failed half way.
@@ -129,6 +135,7 @@ class BosonServer::Impl {
     adapter.detach();
     relay.reset();
     worker.reset();
+    turn.stop();
   }
 
   void close_gently() {
@@ -168,7 +175,7 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, *relay, *stun, *api_http, store_pool, password_pool, *worker};
+      const ScrapeSources sources{services, *relay, *stun, turn, *api_http, store_pool, password_pool, *worker};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -180,6 +187,7 @@ class BosonServer::Impl {
   SystemRandom random;
   runtime::LockFile lock;
   ServerCertificate certificate;
+  TurnDesk turn;
   SqliteStore store;
   MemoryCache cache;
   KeyRing keys;

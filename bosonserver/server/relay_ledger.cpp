@@ -8,6 +8,19 @@ namespace log = runtime::log;
 
 void RelayLedger::on_session_opened(SessionId session, NodeId node) {
   log::debug("a session opened", {{"session", to_string(session)}, {"node", to_string(node)}});
+  // Where another server admitted it, or this one before a restart.
+  if (turn_.enabled() && !turn_.sessions()->stands(session)) post_([this, session] { restore_turn(session); });
+}
+
+void RelayLedger::restore_turn(SessionId id) {
+  const auto row = services_.store.session(id);
+  if (!row || row->ended_at) return;
+  const auto node = services_.store.node(row->node);
+  if (!node) return;
+  turn_.sessions()->open(id, node->addresses(), row->expires_at);
+  // It may have ended in between.
+  const auto again = services_.store.session(id);
+  if (!again || again->ended_at) turn_.close_session(id);
 }
 
 void RelayLedger::on_session_ready(SessionId session, NodeId node) {
@@ -25,6 +38,9 @@ void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseR
                                          {"reason", relay::to_string(reason)},
                                          {"up_bytes", bytes.up_bytes},
                                          {"down_bytes", bytes.down_bytes}});
+  using enum relay::CloseReason;
+  // A client that is gone may still have its path over TURN, and comes back.
+  if (reason != kClientGone && reason != kNodeGone) turn_.close_session(session);
   post_([this, session, reason, bytes] {
     auto& store = services_.store;
     if (!store.add_session_bytes(session, bytes.up_bytes, bytes.down_bytes))
@@ -33,6 +49,30 @@ void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseR
     if (reason == relay::CloseReason::kRefused)
       (void)store.end_session(session, "refused", unix_seconds(services_.clock().wall));
   });
+}
+
+void RelayLedger::on_candidate(SessionId session, const IpAddress& address) {
+  if (turn_.enabled()) turn_.sessions()->add_candidate(session, address);
+}
+
+void RelayLedger::on_path_changed(SessionId session, std::string_view path) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!paths_.insert_or_assign(session, std::string(path)).second) return;
+  }
+  log::info("a session changed its path", {{"session", to_string(session)}, {"path", path}});
+  post_([this, session] { write_path(session); });
+}
+
+void RelayLedger::write_path(SessionId session) {
+  std::string path;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = paths_.extract(session);
+    if (!found) return;
+    path = found.mapped();
+  }
+  (void)services_.store.set_session_path(session, path);
 }
 
 void RelayLedger::on_node_up(NodeId node) {

@@ -2,28 +2,41 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
+#include <string>
+#include <unordered_map>
 
 #include "bosonserver/api/services.h"
 #include "bosonserver/relay/relay_events.h"
+#include "bosonserver/server/turn_desk.h"
 
 namespace higgs::boson {
 
 class RelayLedger final : public RelayEvents {
  public:
   /// `post` hands a job to a thread that may call the store.
-  RelayLedger(Services& services, std::function<void(std::function<void()>)> post)
-      : services_(services), post_(std::move(post)) {}
+  RelayLedger(Services& services, std::function<void(std::function<void()>)> post, TurnDesk& turn)
+      : services_(services), post_(std::move(post)), turn_(turn) {}
 
   void on_session_opened(SessionId session, NodeId node) override;
   void on_session_ready(SessionId session, NodeId node) override;
   void on_session_refused(SessionId session, NodeId node, relay::RefusalReason reason) override;
   void on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) override;
+  void on_candidate(SessionId session, const IpAddress& address) override;
+  void on_path_changed(SessionId session, std::string_view path) override;
   void on_node_up(NodeId node) override;
   void on_node_down(NodeId node) override;
 
  private:
+  void restore_turn(SessionId session);
+  void write_path(SessionId session);
+
   Services& services_;
   const std::function<void(std::function<void()>)> post_;
+  TurnDesk& turn_;
+  std::mutex mutex_;
+  /// Told and not yet written; what comes meanwhile replaces it, so that a session has one job at most.
+  std::unordered_map<SessionId, std::string> paths_;  // guarded by mutex_
 };
 
 }  // namespace higgs::boson

@@ -6,6 +6,7 @@
 #include "bosonserver/domain/liveness.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/store_worker.h"
+#include "bosonserver/server/turn_desk.h"
 #include "bosonserver/stun/stun_server.h"
 #include "net/http_server.h"
 #include "runtime/blocking_pool.h"
@@ -64,6 +65,67 @@ void add_stun(Samples& out, const StunStats& stun) {
   add("rate_limited", stun.rate_limited);
 }
 
+void add_turn(Samples& out, const TurnDesk& desk) {
+  if (desk.service() == nullptr) return;
+  const auto stats = desk.service()->stats();
+  const auto& server = stats.server;
+  const auto requests = [&](const char* outcome, std::uint64_t count) {
+    out.labelled("higgs_turn_requests_total", "TURN requests by outcome", true, "outcome", outcome,
+                 static_cast<double>(count));
+  };
+  const auto dropped = [&](const char* reason, std::uint64_t count) {
+    out.labelled("higgs_turn_dropped_packets_total", "Packets that TURN did not relay", true, "reason", reason,
+                 static_cast<double>(count));
+  };
+  out.gauge("higgs_turn_allocations", "Standing allocations", static_cast<double>(stats.allocations));
+  out.gauge("higgs_turn_connections", "TCP and TLS connections", static_cast<double>(stats.connections));
+  requests("allocated", server.allocations);
+  requests("refreshed", server.refreshes);
+  requests("permitted", server.permissions);
+  requests("channel_bound", server.channels);
+  requests("bad_request", server.bad_request);
+  requests("unauthorized", server.unauthorized);
+  requests("forbidden_peer", server.forbidden_peer);
+  requests("unknown_attribute", server.unknown_attribute);
+  requests("mismatch", server.mismatch);
+  requests("stale_nonce", server.stale_nonce);
+  requests("unsupported_family", server.unsupported_family);
+  requests("wrong_user", server.wrong_user);
+  requests("unsupported_transport", server.unsupported_transport);
+  requests("peer_family_mismatch", server.peer_family);
+  requests("over_quota", server.over_quota);
+  requests("no_capacity", server.no_capacity);
+  requests("unanswered", server.unanswered);
+  const auto ended = [&](const char* why, std::uint64_t count) {
+    out.labelled("higgs_turn_ended_total", "Allocations that ended", true, "reason", why, static_cast<double>(count));
+  };
+  ended("expired", server.expired);
+  ended("deleted", server.deleted);
+  ended("revoked", server.revoked);
+  out.counter("higgs_turn_relayed_packets_total", "Packets relayed, both ways",
+              static_cast<double>(server.relayed_packets));
+  out.counter("higgs_turn_relayed_bytes_total", "Their payload", static_cast<double>(server.relayed_bytes));
+  dropped("no_permission", server.dropped_no_permission);
+  dropped("rate", server.dropped_rate);
+  dropped("malformed", server.dropped_malformed);
+  dropped("send_failed", stats.ports.send_failures);
+  dropped("truncated", stats.ports.truncated);
+  dropped("stream_full", stats.streams.dropped_full);
+  const auto streams = [&](const char* outcome, std::uint64_t count) {
+    out.labelled("higgs_turn_streams_total", "TCP and TLS connections by outcome", true, "outcome", outcome,
+                 static_cast<double>(count));
+  };
+  streams("accepted", stats.streams.accepted);
+  streams("refused", stats.streams.refused);
+  streams("timed_out", stats.streams.timeouts);
+  streams("malformed", stats.streams.malformed);
+  const auto sessions = desk.session_counters();
+  out.counter("higgs_turn_refused_sessions_total", "Sessions over the limit",
+              static_cast<double>(sessions.refused_sessions));
+  out.counter("higgs_turn_refused_candidates_total", "Announced addresses that were refused",
+              static_cast<double>(sessions.refused_candidates));
+}
+
 void add_http(Samples& out, const net::HttpServerStats& http) {
   out.gauge("higgs_http_connections", "Open connections", static_cast<double>(http.open));
   out.counter("higgs_http_accepted_total", "Connections accepted", static_cast<double>(http.accepted));
@@ -111,6 +173,7 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
   add_nodes(out, sources.services);
   add_relay(out, sources.relay.stats());
   add_stun(out, sources.stun.stats());
+  add_turn(out, sources.turn);
   add_http(out, sources.http.stats());
   add_pool(out, "store", sources.store_pool);
   add_pool(out, "password", sources.password_pool);

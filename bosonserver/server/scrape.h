@@ -17,11 +17,13 @@ namespace higgs::boson {
 class RelayServer;
 class StunServer;
 class StoreWorker;
+class TurnDesk;
 
 struct ScrapeSources {
   Services& services;
   const RelayServer& relay;
   const StunServer& stun;
+  const TurnDesk& turn;
   const net::HttpServer& http;
   const runtime::BlockingPool& store_pool;
   const runtime::BlockingPool& password_pool;

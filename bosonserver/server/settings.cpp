@@ -91,6 +91,7 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("drain", drain, {.description = "time for peers to move away at a stop"}, in_range(0s, 600s));
   schema.add("admission.identities", allowed_identities, {.description = "allow list: identity keys in base64"});
   declare_api(schema, api);
+  turn.declare(schema);
   schema.add_enum("log_level", log_level,
                   {{"trace", Level::kTrace},
                    {"debug", Level::kDebug},

@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
 #include "runtime/log.h"
 
@@ -31,6 +32,7 @@ struct ServerSettings {
   std::chrono::seconds drain{5};
   std::vector<std::string> allowed_identities;  ///< base64
   ApiSettings api;
+  TurnSettings turn;
   runtime::log::Level log_level = runtime::log::Level::kInfo;
   runtime::log::Format log_format = runtime::log::Format::kText;
 

@@ -14,6 +14,8 @@ constexpr unsigned kCertificateDays = 3650;
 constexpr const char* kCertificateFile = "server.crt";
 constexpr const char* kPrivateKeyFile = "server.key";
 constexpr const char* kSealingKeyFile = "sealing.key";
+constexpr const char* kTurnSecretFile = "turn.key";
+constexpr std::size_t kKeyBytes = 32;
 
 template <class T>
 T must(Result<T> result, const std::string& what) {
@@ -36,6 +38,25 @@ std::vector<std::string> certificate_names(const ServerSettings& settings) {
     all.insert(all.begin(), host);
   }
   return all;
+}
+
+/// In base64.
+std::string load_or_make_key(const std::filesystem::path& file, RandomSource& random) {
+  auto text = must(runtime::read_file_if_there(file), "cannot read " + file.string());
+  if (text) return std::move(*text);
+  const auto made = to_base64(random.array<kKeyBytes>());
+  must(runtime::write_file_atomic(file, made), "cannot write " + file.string());
+  return made;
+}
+
+SecretBytes<kKeyBytes> parse_key(std::string text, const std::filesystem::path& file) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  const auto bytes = from_base64(text);
+  if (!bytes || bytes->size() != kKeyBytes)
+    throw std::runtime_error(file.string() + " holds no key of 32 bytes in base64");
+  SecretBytes<kKeyBytes> key;
+  std::copy(bytes->begin(), bytes->end(), key.reveal_mutable().begin());
+  return key;
 }
 
 ServerCertificate with_pin(std::string certificate, std::string key) {
@@ -66,17 +87,13 @@ std::string pin_of_certificate(const ServerSettings& settings) {
 
 SealingKey load_or_make_sealing_key(const std::filesystem::path& state_dir, RandomSource& random) {
   const auto file = state_dir / kSealingKeyFile;
-  auto text = must(runtime::read_file_if_there(file), "cannot read " + file.string());
-  if (!text) {
-    text = to_base64(random.array<SealingKey::kSize>());
-    must(runtime::write_file_atomic(file, *text), "cannot write " + file.string());
-  }
-  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
-  const auto bytes = from_base64(*text);
-  if (!bytes || bytes->size() != SealingKey::kSize) throw std::runtime_error(file.string() + " holds no sealing key");
-  SealingKey key;
-  std::copy(bytes->begin(), bytes->end(), key.reveal_mutable().begin());
-  return key;
+  return parse_key(load_or_make_key(file, random), file);
+}
+
+TurnSecret load_or_make_turn_secret(const ServerSettings& settings, RandomSource& random) {
+  if (const auto& file = settings.turn.secret_file) return parse_key(read(*file), *file);
+  const auto file = settings.state_dir / kTurnSecretFile;
+  return parse_key(load_or_make_key(file, random), file);
 }
 
 }  // namespace higgs::boson

@@ -1,4 +1,5 @@
-// The server's own files in its state directory: certificate, its key, and the key that seals the signing keys.
+// The server's own files in its state directory: certificate, its key, and the keys that seal the signing
+// keys and make the credentials of TURN.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +8,7 @@
 
 #include "bosonserver/api/key_ring.h"
 #include "bosonserver/server/settings.h"
+#include "bosonserver/turn/turn_sessions.h"
 
 namespace higgs::boson {
 
@@ -20,5 +22,7 @@ ServerCertificate load_or_make_certificate(const ServerSettings& settings);
 /// Of the certificate that is there; throws where there is none.
 std::string pin_of_certificate(const ServerSettings& settings);
 SealingKey load_or_make_sealing_key(const std::filesystem::path& state_dir, RandomSource& random);
+/// That of settings.turn.secret_file, which must be there, or else one of our own.
+TurnSecret load_or_make_turn_secret(const ServerSettings& settings, RandomSource& random);
 
 }  // namespace higgs::boson

@@ -58,6 +58,13 @@ struct NodeRecord {
   std::int64_t registered_at = 0;
   std::int64_t last_seen = 0;
 
+  /// Where it may be reached: what it registered, and what we saw of it.
+  std::vector<IpAddress> addresses() const {
+    std::vector<IpAddress> all = {address, network_info.ipv4};
+    if (network_info.ipv6) all.push_back(*network_info.ipv6);
+    if (network_info.stun_mapped_address) all.push_back(network_info.stun_mapped_address->address);
+    return all;
+  }
   /// With admission: what people are shown.
   api::NodeStatus shown_status() const {
     if (admission == NodeAdmission::kPending) return api::NodeStatus::kPending;

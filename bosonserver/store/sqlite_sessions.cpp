@@ -106,6 +106,13 @@ Result<bool> SqliteStore::end_session(SessionId id, const std::string& reason, s
   });
 }
 
+Result<void> SqliteStore::set_session_path(SessionId id, const std::string& path) {
+  return call(Kind::kWrite, [&](SQLite::Database& db) -> Result<void> {
+    if (sqlite::run(db, "UPDATE sessions SET path = ? WHERE id = ?", path, id) == 0) return StoreError::kNotFound;
+    return {};
+  });
+}
+
 Result<void> SqliteStore::add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) {
   return call(Kind::kWrite, [&](SQLite::Database& db) -> Result<void> {
     if (sqlite::run(db,

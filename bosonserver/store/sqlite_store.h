@@ -56,6 +56,7 @@ class SqliteStore final : public Store {
   Result<std::size_t> live_sessions() override;
   Result<void> renew_session(SessionId id, std::int64_t expires_at) override;
   Result<bool> end_session(SessionId id, const std::string& reason, std::int64_t now) override;
+  Result<void> set_session_path(SessionId id, const std::string& path) override;
   Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) override;
   Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) override;
   Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) override;

@@ -89,6 +89,8 @@ class Store {
   virtual Result<void> renew_session(SessionId id, std::int64_t expires_at) = 0;
   /// Ending twice changes nothing: the first reason stays. False then.
   virtual Result<bool> end_session(SessionId id, const std::string& reason, std::int64_t now) = 0;
+  /// The path that its client says it uses.
+  virtual Result<void> set_session_path(SessionId id, const std::string& path) = 0;
   virtual Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) = 0;
   /// Newest first; `before` continues behind that one.
   virtual Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) = 0;

@@ -75,6 +75,7 @@ void describe(V& v, S& s) {
   v("sessionId", s.session_id);
   v("relayEndpoint", s.relay_endpoint, Length{1, 2048});
   v("nodeEndpoint", s.node_endpoint);
+  v("stunServers", s.stun_servers);
   v("turn", s.turn);
   v("sessionToken", s.session_token, kToken);
   v("expiresAt", s.expires_at);

@@ -80,6 +80,7 @@ struct SelectedRoute {
   SessionId session_id;
   std::string relay_endpoint;  ///< wss://…/relay/{sessionId}
   NodeEndpoint node_endpoint;
+  std::vector<HostPort> stun_servers;
   std::vector<TurnServer> turn;
   std::string session_token;  ///< aud relay, for this session only
   std::int64_t expires_at = 0;

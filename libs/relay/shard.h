@@ -85,6 +85,8 @@ class ShardOutput {
   virtual void session_ready(SessionId session, NodeId node) = 0;
   virtual void session_refused(SessionId session, NodeId node, RefusalReason reason) = 0;
   virtual void session_ended(SessionId session, NodeId node, CloseReason reason, const SessionTraffic& traffic) = 0;
+  /// A peer's message was passed on, unread. For who wants to know.
+  virtual void peer_message(SessionId /*session*/, Direction /*direction*/, const PeerMessage& /*message*/) {}
   virtual void node_up(NodeId node, std::int64_t iat) = 0;
   virtual void node_down(NodeId node) = 0;
 };

@@ -46,8 +46,9 @@ void Shard::Impl::control_from_client(Session& session, const ControlMessage& me
   }
   if (std::holds_alternative<SessionClose>(message.payload)) {
     end_session(session, CloseReason::kEnded, true);
-  } else if (std::holds_alternative<PeerMessage>(message.payload) && message.direction == Direction::kToNode &&
-             session.channel != 0) {
+  } else if (const auto* peer = std::get_if<PeerMessage>(&message.payload);
+             peer != nullptr && message.direction == Direction::kToNode && session.channel != 0) {
+    output_.peer_message(*message.session, message.direction, *peer);
     pass_on(session.node->link, text);
   } else {
     ++stats_.ignored_control;
@@ -82,7 +83,9 @@ void Shard::Impl::control_from_node(Now now, Node& node, const ControlMessage& m
       end_session(*session, closed->reason, false);
     else
       ++stats_.ignored_control;
-  } else if (std::holds_alternative<PeerMessage>(message.payload) && message.direction == Direction::kToClient) {
+  } else if (const auto* peer = std::get_if<PeerMessage>(&message.payload);
+             peer != nullptr && message.direction == Direction::kToClient) {
+    output_.peer_message(*message.session, message.direction, *peer);
     pass_on(session->client, text);
   } else {
     ++stats_.ignored_control;

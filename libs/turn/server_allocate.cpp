@@ -70,7 +70,7 @@ std::optional<ErrorNumber> Server::Impl::check_quota(const std::string& user, co
 std::optional<ErrorNumber> Server::Impl::open_family(Instant now, Allocation& allocation, bool ipv6,
                                                      const Wanted& wanted) {
   if (!(ipv6 ? options_.ipv6 : options_.ipv4)) return ErrorNumber::kFamilyNotSupported;
-  const auto opened = output_.open_relay(ipv6, wanted.even, wanted.reserve);
+  const auto opened = output_.open_relay(allocation.client(), ipv6, wanted.even, wanted.reserve);
   if (!opened) return ErrorNumber::kInsufficientCapacity;
   allocation.relay(ipv6) = Allocation::Relay{opened->id, opened->relayed, now + allocation.granted};
   if (opened->next) {

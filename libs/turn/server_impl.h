@@ -30,6 +30,7 @@ class Server::Impl {
   void handle_timeout(Instant now);
   std::optional<Instant> poll_timeout() const;
   std::size_t allocations() const noexcept { return allocations_.size(); }
+  bool stands(const FiveTuple& client) const noexcept { return allocations_.contains(client); }
   const ServerCounters& counters() const noexcept { return counters_; }
 
  private:

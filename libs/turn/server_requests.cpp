@@ -108,7 +108,7 @@ std::optional<ErrorNumber> Server::Impl::bind_now(const Request& request) {
   const auto peer = request.message.xor_address(AttributeType::kXorPeerAddress);
   if (!number || number->size() != 4 || !peer) return ErrorNumber::kBadRequest;
   const auto channel = load_be<std::uint16_t>(number->data());
-  if (channel < kFirstChannel || channel > kLastChannel) return ErrorNumber::kBadRequest;
+  if (channel < kFirstChannel || channel > kLastChannelServed) return ErrorNumber::kBadRequest;
   if (const auto error = check_peer(*request.allocation, *peer)) return error;
   switch (request.allocation->bind(request.now.monotonic, channel, *peer)) {
     case Allocation::Binding::kConflict:

@@ -16,6 +16,9 @@ inline constexpr std::byte kIpv4Family{0x01}, kIpv6Family{0x02};
 
 // RFC 8656, section 12: "The channel number is in the range 0x4000 through 0x4FFF (inclusive)".
 inline constexpr std::uint16_t kFirstChannel = 0x4000, kLastChannel = 0x4FFF;
+// So that DTLS may share the port. Clients of RFC 5766, coturn's tools among them, use all up to 0x7FFF (section 11
+// there); there is no DTLS on our ports, so they are served.
+inline constexpr std::uint16_t kLastChannelServed = 0x7FFF;
 
 // RFC 8489, section 14.8, and RFC 8656, section 19.
 enum class ErrorNumber : std::uint16_t {

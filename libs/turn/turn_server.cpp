@@ -176,6 +176,7 @@ void Server::revoke(std::string_view username) { impl_->revoke(username); }
 void Server::handle_timeout(Now now) { impl_->handle_timeout(now.monotonic); }
 std::optional<Instant> Server::poll_timeout() const { return impl_->poll_timeout(); }
 std::size_t Server::allocations() const noexcept { return impl_->allocations(); }
+bool Server::stands(const FiveTuple& client) const noexcept { return impl_->stands(client); }
 const ServerCounters& Server::counters() const noexcept { return impl_->counters(); }
 
 }  // namespace higgs::turn

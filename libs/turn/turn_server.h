@@ -62,7 +62,7 @@ class ServerOutput {
     Endpoint relayed;
     std::optional<RelayId> next;  ///< kept for a reservation
   };
-  virtual std::optional<Opened> open_relay(bool ipv6, bool even, bool reserve) = 0;
+  virtual std::optional<Opened> open_relay(const FiveTuple& client, bool ipv6, bool even, bool reserve) = 0;
   virtual std::optional<Endpoint> claim_reserved(RelayId id) = 0;
   virtual void close_relay(RelayId id) = 0;
   virtual void send_to_client(const FiveTuple& client, ByteView bytes) = 0;
@@ -114,6 +114,7 @@ class Server {
   void handle_timeout(Now now);
   std::optional<Instant> poll_timeout() const;
   std::size_t allocations() const noexcept;
+  bool stands(const FiveTuple& client) const noexcept;
   const ServerCounters& counters() const noexcept;
 
  private:

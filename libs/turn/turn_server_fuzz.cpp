@@ -10,7 +10,7 @@ using namespace higgs;
 
 class Output final : public turn::ServerOutput {
  public:
-  std::optional<Opened> open_relay(bool, bool, bool reserve) override {
+  std::optional<Opened> open_relay(const turn::FiveTuple&, bool, bool, bool reserve) override {
     const auto id = ++last_;
     return Opened{id, Endpoint{IpAddress::v4(0xC6336401), 50000}, reserve ? std::optional(++last_) : std::nullopt};
   }
