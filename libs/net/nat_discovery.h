@@ -20,10 +20,17 @@ struct NatDiscoveryOptions {
   std::uint32_t mark = 0;  ///< SO_MARK, so that the sockets stay out of the tunnel; 0: none
 };
 
-/// Ends by itself within a few seconds. Errors: no socket could be made. Silence is a report (kUdpBlocked).
+/// Ends by itself within two seconds. Errors: no socket could be made. Silence is a report (kUdpBlocked).
 boost::asio::awaitable<Result<stun::BehaviourReport>> discover_nat(NatDiscoveryOptions options, RandomSource& random);
 
-/// Addresses of this host's interfaces that are up, without loopback and link-local; `without`: this interface's.
+struct LocalAddress {
+  IpAddress address;
+  IpPrefix network;
+  std::string interface;
+};
+/// Of this host's interfaces that are up, without loopback and link-local; `without`: these interfaces'.
+std::vector<LocalAddress> local_addresses(const std::vector<std::string>& without);
+/// Their networks.
 std::vector<IpPrefix> local_prefixes(const std::vector<std::string>& without);
 
 }  // namespace higgs::net

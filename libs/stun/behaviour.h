@@ -1,10 +1,12 @@
 // The client's side of NAT behaviour discovery (RFC 5780): mapping tests I to III, filtering tests I to III. Sans-IO.
 //
 // Needs a fresh socket for filtering to mean anything: the tests run on two sockets, 0 for mapping and 1 for filtering,
-// side by side, so that the whole takes about as long as one unanswered request.
+// side by side, so that the whole takes about as long as one unanswered request. A fourth mapping test, towards the
+// primary address and the other port, shows how ports are allocated and that every end of the server can be reached:
+// else silence would say nothing of the NAT.
 #pragma once
 
-#include <deque>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -29,6 +31,7 @@ enum class PortAllocation { kUnknown, kPreserved, kSequential, kRandom };
 enum class NatClass { kUnknown, kOpen, kFullCone, kRestrictedCone, kPortRestricted, kSymmetric, kUdpBlocked };
 std::string_view to_string(Behaviour behaviour) noexcept;
 std::string_view to_string(PortAllocation allocation) noexcept;
+std::string_view to_string(NatClass nat) noexcept;
 
 struct BehaviourReport {
   NatClass nat = NatClass::kUnknown;
@@ -46,6 +49,7 @@ class BehaviourDiscovery {
   struct Options {
     Endpoint server;               ///< primary address and port
     std::vector<IpAddress> local;  ///< of this host, to tell kOpen
+    std::uint16_t local_port = 0;  ///< of socket 0, to tell kPreserved; 0: not known
     std::chrono::milliseconds rto{100};
     unsigned attempts = 4;  ///< of each request
   };
