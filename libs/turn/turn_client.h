@@ -49,8 +49,10 @@ class Client {
   /// What the server saw of us.
   std::optional<Endpoint> mapped() const noexcept;
 
-  /// Asks for a permission and a channel. False: over max_peers.
+  /// Asks for a permission and a channel, once there is an allocation. False: over max_peers.
   bool add_peer(Instant now, const Endpoint& peer);
+  /// Renews nothing for this peer any more and takes no data of its channel.
+  void drop_peer(const Endpoint& peer);
   /// Whether packets to this peer pass: the permission stands.
   bool ready(const Endpoint& peer) const noexcept;
   /// The header to put before a packet for this peer; 0: no channel (yet), use wrap().
@@ -65,6 +67,9 @@ class Client {
   std::optional<Instant> poll_timeout() const;
   /// Bytes for the server.
   std::optional<Bytes> poll_transmit();
+  /// After a change of network: asks the server at once whether the allocation still stands. If it does not, another
+  /// is made: the state is kAllocating until then, and relayed() may be another.
+  void verify(Instant now);
   /// Deletes the allocation: one Refresh with lifetime 0 comes out of poll_transmit().
   void close(Instant now);
 
