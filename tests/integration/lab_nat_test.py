@@ -143,6 +143,21 @@ class NatKinds(unittest.TestCase):
             self.lab.set_wan("a", places.PUBLIC["a"])
         self.assertEqual(self.outside(inside, target)[0], places.PUBLIC["a"])
 
+    def test_a_cut_between_two_homes_and_only_there(self):
+        self.assertTrue(self.meet())
+        self.lab.cut("a", places.PUBLIC["b"])
+        self.assertFalse(self.meet())
+        self.assertEqual(self.lab.client_a.fetch(f"http://{places.WEB}/ip").strip(), places.PUBLIC["a"])
+        self.lab.mend("a")
+        self.assertTrue(self.meet())
+
+    def test_another_address_of_a_computer(self):
+        self.lab.readdress("client_a", "10.1.0.77")
+        self.assertEqual(self.lab.client_a.fetch(f"http://{places.WEB}/ip").strip(), places.PUBLIC["a"])
+        self.assertFalse(self.lab.router_a.pings(places.CLIENT_A))
+        self.lab.readdress("client_a", places.CLIENT_A)
+        self.assertTrue(self.lab.router_a.pings(places.CLIENT_A))
+
     def test_who_can_meet_whom(self):
         for one, other in itertools.product(MATRIX, MATRIX):
             with self.subTest(client=one, node=other):

@@ -108,6 +108,19 @@ class Laboratory(unittest.TestCase):
         self.assertEqual(classify(header + b"\x30\x00" + RELAY[1].to_bytes(2, "big"), RELAY)[0], "relay")
         self.assertEqual(classify(header + b"\x30\x00\x00\x50", RELAY)[0], "leak")
 
+    def test_packets_of_a_path_are_told_from_leaks(self):
+        def what(source, target, payload):
+            header = bytes(12) + b"\x08\x00" + b"\x45" + bytes(8) + b"\x11" + bytes(2)
+            return classify(header + socket.inet_aton(source) + socket.inet_aton(target) + bytes(8) + payload, RELAY)[0]
+
+        stun, wireguard, channel = b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12), b"\4\0\0\0" + bytes(28), b"\x40\0\0\x20" + bytes(32)
+        node, server, me = places.PUBLIC["b"], places.SERVER_2, places.CLIENT_A
+        for far, payloads in ((node, (stun, wireguard)), (server, (stun, channel))):
+            for payload in payloads:
+                self.assertEqual([what(me, far, payload), what(far, me, payload)], ["path"] * 2)
+        for far, payload in ((node, channel), (node, b"hello, node"), (server, wireguard), (server, b""), (places.WEB, stun), (places.WEB, wireguard)):
+            self.assertEqual(what(me, far, payload), "leak", (far, payload))
+
     def test_snapshot_sees_each_kind_of_change(self):
         host, before = self.lab.client_c, self.lab.client_c.snapshot()
         self.assertEqual(before, host.snapshot())

@@ -8,6 +8,8 @@ import socket
 import struct
 import threading
 
+from lab import lab as places
+
 Packet = collections.namedtuple("Packet", "time outgoing what detail")
 
 ETH_IPV4, ETH_IPV6, ETH_ARP = 0x0800, 0x86DD, 0x0806
@@ -26,7 +28,8 @@ DRAIN_SECONDS = 0.02
 class Capture:
     """Every packet of one interface from start to stop, classified afterwards.
 
-    "relay": the TLS connection to the server's address and port; "neighbours": ARP, ND and MLD; "dhcp"; "leak": all else.
+    "relay": the TLS connection to the server's address and port; "path": STUN, TURN's channel data or WireGuard between
+    this host and the server or the node; "neighbours": ARP, ND and MLD; "dhcp"; "leak": all else.
     """
 
     def __init__(self, host, interface, relay, name="capture"):
@@ -80,6 +83,22 @@ class Capture:
                 out.write(struct.pack("=IIII", seconds, nanoseconds, len(frame), length) + frame)
 
 
+# Between whom the packets of a tunnel may pass outside it, besides the relay connection.
+SERVERS = {places.SERVER, places.SERVER_2, places.SERVER6}
+NODES = {places.PUBLIC["b"], places.PUBLIC_HOST["b"], places.NODE6, places.PUBLIC_HOST6["b"]}
+STUN_COOKIE = b"\x21\x12\xa4\x42"
+
+
+def is_path_packet(far, payload):
+    """Whether a datagram exchanged with `far` is one that carries or looks for a tunnel's path."""
+    if far not in SERVERS and far not in NODES:
+        return False
+    wireguard = len(payload) >= 4 and 1 <= payload[0] <= 4 and payload[1:4] == bytes(3)
+    stun = len(payload) >= 8 and payload[0] < 0x40 and payload[4:8] == STUN_COOKIE
+    channel = far in SERVERS and len(payload) >= 4 and 0x40 <= payload[0] <= 0x4F
+    return stun or channel or wireguard and far in NODES
+
+
 def classify(frame, relay):
     """What one Ethernet frame is, and a line that says so; relay is (address, port)."""
     kind = struct.unpack_from("!H", frame, 12)[0]
@@ -100,6 +119,8 @@ def classify(frame, relay):
     detail = f"{ {1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6'}.get(protocol, protocol)} {source}:{ports[0]} > {target}:{ports[1]}"
     if protocol == 6 and ((str(target), ports[1]) == relay or (str(source), ports[0]) == relay):
         return "relay", detail
+    if protocol == 17 and {is_path_packet(str(far), payload[8:]) for far in (source, target)} != {False}:
+        return "path", detail
     if protocol == 58 and payload and payload[0] in ND_AND_MLD:
         return "neighbours", detail
     if protocol == 17 and {*ports} & {67, 68, 546, 547}:

@@ -22,7 +22,7 @@ import tempfile
 from lab import enter, nat
 from lab.host import Host, wait_for_listener
 
-SERVER, SERVER_2 = "203.0.113.10", "203.0.113.11"
+SERVER, SERVER_2, SERVER6 = "203.0.113.10", "203.0.113.11", "2001:db8::10"
 WEB, DNS, ISP_DNS = "203.0.113.80", "203.0.113.53", "203.0.113.54"
 WEB6, DNS6 = "2001:db8::80", "2001:db8::53"
 PUBLIC = {"a": "203.0.113.101", "b": "203.0.113.102", "c": "203.0.113.103"}
@@ -106,7 +106,7 @@ class Lab:
                 "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n"
                 "echo 0 >/proc/sys/net/ipv4/conf/all/send_redirects; echo 0 >/proc/sys/net/ipv4/conf/inet/send_redirects")
         _address(inet, "inet", f"{PROVIDER}/24", f"{PROVIDER6}/64")
-        self._plug(self.host("server"), "eth0", f"{SERVER}/24", f"{SERVER_2}/24", "2001:db8::10/64")
+        self._plug(self.host("server"), "eth0", f"{SERVER}/24", f"{SERVER_2}/24", f"{SERVER6}/64")
         self._plug(self.host("web"), "eth0", f"{WEB}/24", f"{DNS}/24", f"{ISP_DNS}/24", f"{WEB6}/64", f"{DNS6}/64")
         for home in HOMES:
             self._home(home)
@@ -160,6 +160,26 @@ class Lab:
         router.run("conntrack", "-F", check=False)
         for host in self.hosts.values():  # nobody may go on sending to the one who had the address last
             host.run("ip", "neigh", "flush", "to", address, check=False)
+
+    def cut(self, home, address):
+        """The router of a home passes nothing on to or from that address, whatever it is connected to, until mend()."""
+        self.hosts[f"router_{home}"].run("nft", "-f", "-", input=f"""table inet lab_cut {{
+  chain forward {{
+    type filter hook forward priority -150; policy accept;
+    ip daddr {address} drop
+    ip saddr {address} drop
+  }}
+}}
+""")
+
+    def mend(self, home):
+        self.hosts[f"router_{home}"].run("nft", "delete", "table", "inet", "lab_cut")
+
+    def readdress(self, name, address):
+        """Another address for the first computer of a home in its own network, as DHCP may give one."""
+        host = self.hosts[name]
+        home = next(home for home, hosts in HOMES.items() if name in hosts)
+        host.sh(f"ip -4 addr flush dev eth0 scope global; ip addr add {address}/24 dev eth0; ip route replace default via 10.{_number(home)}.0.1")
 
     def public_address(self, home):
         """The IPv4 address that the internet sees the first computer of a home by."""

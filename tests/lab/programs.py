@@ -97,7 +97,7 @@ class Server(Program):
 
     def start(self, *arguments):
         self.begin("run", "--state-dir", self.state, "--public-url", URL, "--dns", places.DNS,
-                   "--stun-listen", f"{places.SERVER}:{STUN_PORT}", *arguments)
+                   "--stun-listen", f"{places.SERVER}:{STUN_PORT}", "--stun-alternate-address", places.SERVER_2, *arguments)
         wait_until(self._ready, 15, "the server to answer /readyz")
 
     def _ready(self):

@@ -4,10 +4,12 @@
   GET /ip        the address that the request came from
   GET /payload   a file, with Range
   GET /hello     a short text
+  GET /stream    numbered blocks at a steady pace until the other side hangs up
   whoami         a TCP service: the address that the connection came from, a line, and the end
 """
 import argparse
 import http.server
+import itertools
 import json
 import os
 import re
@@ -17,6 +19,7 @@ import struct
 import threading
 import time
 
+STREAM_WORD, STREAM_BLOCK, STREAM_EVERY = struct.Struct("!Q"), 32 * 1024, 0.01
 LOG_LOCK = threading.Lock()
 ADDRESSES = {"web.lab.test": ("203.0.113.80", "2001:db8::80")}
 
@@ -44,6 +47,8 @@ class Site(http.server.BaseHTTPRequestHandler):
             self._text(self.client_address[0])
         elif self.path == "/payload" and self.payload:
             self._file()
+        elif self.path == "/stream":
+            self._stream()
         elif self.path == "/hello":
             self._text("hello")
         else:
@@ -80,6 +85,20 @@ class Site(http.server.BaseHTTPRequestHandler):
         with open(self.payload, "rb") as source:
             while first <= last:
                 first += os.sendfile(self.connection.fileno(), source.fileno(), first, min(last - first + 1, 1 << 20))
+
+    def _stream(self):
+        """Block n is the number n again and again."""
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        begun = time.monotonic()
+        for number in itertools.count():
+            try:
+                self.wfile.write(STREAM_WORD.pack(number) * (STREAM_BLOCK // STREAM_WORD.size))
+            except OSError:
+                return
+            time.sleep(max(0.0, begun + (number + 1) * STREAM_EVERY - time.monotonic()))
 
     def log_message(self, *_):
         pass
