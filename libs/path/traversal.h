@@ -46,6 +46,9 @@ struct TraversalOptions {
   std::optional<TurnAccess> turn;
   ice::Limits ice;
   Limits path;
+  /// Peers may be checked at private addresses of networks that this host is on, and are told ours. Off: nobody scans
+  /// or learns a home network through us.
+  bool probe_private = false;
 };
 
 /// One way for packets.
@@ -75,6 +78,7 @@ struct TraversalReport {
   double loss = 0;
   std::optional<std::chrono::milliseconds> time_to_direct;  ///< from the start to the first direct path
   std::uint64_t switches = 0, fallbacks = 0, restarts = 0;
+  std::uint64_t dropped = 0;  ///< signals and control packets of ours, over a limit
   std::vector<PathStatus> paths;
   ice::Counters ice;
 };
@@ -87,7 +91,8 @@ class Traversal {
   void set_local(Instant now, const LocalAddresses& local);
   /// An interface went, came, or the default route moved: more than a new candidate.
   void network_changed(Instant now);
-  /// Whether the relay link carries packets for this peer just now. What was not told to the peer is told again.
+  /// Whether the relay link carries packets for this peer just now. What was not told to the peer is told again. A
+  /// peer that forgot everything (session-ready with fresh) needs a new Traversal: generations only grow.
   void set_relay(Instant now, bool up);
   /// ice-description, candidate, candidates-end, path-changed. False: malformed (counted by the caller).
   bool handle_signal(Instant now, const relay::PeerMessage& message);
