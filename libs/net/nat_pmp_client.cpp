@@ -29,7 +29,7 @@ std::string describe(int error) {
     case NATPMP_ERR_NOTAUTHORIZED:
       return "the router does not allow it";
     case NATPMP_ERR_NETWORKFAILURE:
-      return "the router has no outside address";
+      return "the router has no public address: it is behind another NAT, or offline";
     case NATPMP_ERR_OUTOFRESOURCES:
       return "the router has no room for more mappings";
     case NATPMP_ERR_SENDERR:
@@ -105,7 +105,7 @@ class NatPmpClient::Impl {
   std::optional<Mapping> mapping_;
   std::string failure_;
   std::uint64_t restarts_ = 0;
-  bool release_done_ = false;
+  bool no_outside_address_ = false, release_done_ = false;
 
  private:
   enum class Asking { kNothing, kAddress, kMapping };
@@ -182,6 +182,7 @@ class NatPmpClient::Impl {
     mapping_ = Mapping{{outside_, granted.mappedpublicport}, lifetime, now + lifetime};
     renew_at_ = now + lifetime / 2;
     failure_.clear();
+    no_outside_address_ = false;
   }
 
   /// RFC 6886, 3.6: the router's clock may run an eighth slower than ours, and two seconds are for rounding.
@@ -199,6 +200,7 @@ class NatPmpClient::Impl {
       return;
     }
     failure_ = describe(error);
+    no_outside_address_ = error == NATPMP_ERR_NETWORKFAILURE;
     // What stands goes on standing until its life ends: a router that is away for a moment may not have forgotten.
     next_ = now + (mapping_ || restarts_ > 0 || ++failures_ < 3 ? options_.check : kAskAgain);
   }
@@ -229,6 +231,7 @@ void NatPmpClient::release(Instant now) { impl_->release(now); }
 bool NatPmpClient::release_done() const noexcept { return impl_->release_done_; }
 const std::optional<NatPmpClient::Mapping>& NatPmpClient::mapping() const noexcept { return impl_->mapping_; }
 const std::string& NatPmpClient::failure() const noexcept { return impl_->failure_; }
+bool NatPmpClient::no_outside_address() const noexcept { return impl_->no_outside_address_; }
 std::uint64_t NatPmpClient::restarts() const noexcept { return impl_->restarts_; }
 
 }  // namespace higgs::net

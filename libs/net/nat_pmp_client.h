@@ -43,6 +43,8 @@ class NatPmpClient {
 
   const std::optional<Mapping>& mapping() const noexcept;
   const std::string& failure() const noexcept;
+  /// The router says so: it is behind another NAT, or offline.
+  bool no_outside_address() const noexcept;
   std::uint64_t restarts() const noexcept;
 
  private:

@@ -82,7 +82,7 @@ std::string describe(ResultCode code) {
     case ResultCode::kMalformedOption:
       return "the router does not understand an option";
     case ResultCode::kNetworkFailure:
-      return "the router has no outside address";
+      return "the router has no public address: it is behind another NAT, or offline";
     case ResultCode::kNoResources:
       return "the router has no room for more mappings";
     case ResultCode::kUnsupportedProtocol:

@@ -125,6 +125,7 @@ void Client::handle_map(Instant now, const Response& response) {
   }
   unanswered_ = 0;
   failure_.clear();
+  no_outside_address_ = false;
   const auto lifetime = std::clamp(std::chrono::seconds(response.lifetime_seconds), kShortest, kLongest);
   mapping_ = Mapping{external, lifetime, now + lifetime};
   wished_ = external;
@@ -138,6 +139,7 @@ void Client::refuse(Instant now, const Response& response) {
   renew_at_.reset();
   unanswered_ = 0;
   failure_ = describe(response.result);
+  no_outside_address_ = response.result == ResultCode::kNetworkFailure;
   // 7.2: "the lifetime of an error response … indicates the expected duration of that condition".
   const auto told = std::chrono::seconds(response.lifetime_seconds);
   next_ = now + std::clamp(told, response.result == ResultCode::kUnsupportedVersion ? kAskAgain : options_.check,

@@ -50,6 +50,8 @@ class Client {
   const std::optional<Mapping>& mapping() const noexcept { return mapping_; }
   /// Why there is no mapping; empty while that is not known yet.
   const std::string& failure() const noexcept { return failure_; }
+  /// The router says so: it is behind another NAT, or offline.
+  bool no_outside_address() const noexcept { return no_outside_address_; }
   /// How often the router was seen to have lost its state.
   std::uint64_t restarts() const noexcept { return restarts_; }
 
@@ -71,7 +73,7 @@ class Client {
   unsigned unanswered_ = 0;
   std::string failure_;
   std::uint64_t restarts_ = 0;
-  bool released_ = false, release_done_ = false;
+  bool no_outside_address_ = false, released_ = false, release_done_ = false;
   std::optional<Instant> release_again_;
 };
 

@@ -296,9 +296,11 @@ class PortMapper::Impl {
     PortMapperStatus next;
     if (clients_) {
       next.gateway = clients_->gateway.address;
+      next.double_nat = clients_->pcp->no_outside_address() || clients_->nat_pmp->no_outside_address();
       const auto add = [&](MappingProtocol protocol, const auto& external, auto lifetime, const std::string& failure) {
         if (external) {
           next.mappings.push_back({protocol, *external, lifetime, is_behind_nat(external->address)});
+          next.double_nat = next.double_nat || next.mappings.back().double_nat;
         } else if (!failure.empty()) {
           next.failures.push_back(std::string(to_string(protocol)) + ": " + failure);
         }

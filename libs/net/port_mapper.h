@@ -35,7 +35,9 @@ struct MappedPort {
 
 struct PortMapperStatus {
   std::optional<IpAddress> gateway;
-  std::vector<MappedPort> mappings;   ///< standing
+  std::vector<MappedPort> mappings;  ///< standing
+  /// A mapping says so, or the router has no public address to map to (it may be offline as well).
+  bool double_nat = false;
   std::vector<std::string> failures;  ///< one sentence for each protocol that gave none
   friend bool operator==(const PortMapperStatus&, const PortMapperStatus&) = default;
 };

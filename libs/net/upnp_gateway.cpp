@@ -80,7 +80,9 @@ class UpnpGateway::Impl {
     int result = UPNP_GetExternalIPAddress(urls_.controlURL, service(), outside.data());
     const auto address = result == UPNPCOMMAND_SUCCESS ? IpAddress::parse(outside.data()) : std::nullopt;
     if (!address || address->is_unspecified()) {
-      failure_ = result == UPNPCOMMAND_SUCCESS ? "the router has no outside address" : describe(result);
+      failure_ = result == UPNPCOMMAND_SUCCESS
+                     ? "the router has no public address: it is behind another NAT, or offline"
+                     : describe(result);
       return std::nullopt;
     }
     auto port = outside_port_ != 0 ? outside_port_ : options_.port;
