@@ -111,7 +111,7 @@ class Host:
     def pings(self, address, count=1, timeout=1):
         return self.run("ping", "-n", "-c", count, "-i", "0.2", "-W", timeout, address, check=False).returncode == 0
 
-    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM):
+    def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM, protocol=0):
         """A socket of this host in this process: a socket keeps the network namespace that it was made in."""
         libc = ctypes.CDLL(None, use_errno=True)
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -120,7 +120,7 @@ class Host:
             if libc.setns(there, CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
             try:
-                return socket.socket(family, kind)
+                return socket.socket(family, kind, protocol)
             finally:
                 libc.setns(home, CLONE_NEWNET)
         finally:

@@ -87,6 +87,10 @@ class WebSocket:
             elif first & 0xF != PONG:
                 return first & 0xF, payload
 
+    def set_timeout(self, seconds):
+        """For what is received from now on; after TimeoutError the link is of no more use for reading."""
+        self._socket.settimeout(seconds)
+
     def close_code(self):
         """Reads on until the other side closes; its code, or None when it just hung up."""
         try:
