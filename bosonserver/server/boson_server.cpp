@@ -111,10 +111,17 @@ class BosonServer::Impl {
   void start_stun() {
     StunOptions options;
     options.listen = settings.stun_listen;
+    if (settings.stun_alternate_address)
+      options.alternate = Endpoint{*settings.stun_alternate_address, settings.stun_alternate_port};
+    else
+      log::info(
+          "STUN has one address: peers learn theirs, but not what their NAT does (no tests of mapping and "
+          "filtering); a second one is stun.alternate_address");
     options.sink = turn.start(certificate.certificate_pem, certificate.private_key_pem, random);
-    auto started = StunServer::start(std::move(options));
+    auto started = StunServer::start(options);
     if (!started)
       throw std::runtime_error("cannot listen on " + settings.stun_listen.to_string() +
+                               (options.alternate ? " and " + options.alternate->to_string() : "") +
                                " (STUN): " + started.error().message());
     stun = std::move(*started);
     // Where the port was left to the system. No request is served before this.

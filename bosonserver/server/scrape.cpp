@@ -62,6 +62,7 @@ void add_stun(Samples& out, const StunStats& stun) {
   add("refused", stun.refused);
   add("malformed", stun.malformed);
   add("ignored", stun.ignored);
+  add("turn", stun.handed_on);
   add("rate_limited", stun.rate_limited);
 }
 

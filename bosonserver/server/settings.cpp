@@ -63,6 +63,18 @@ void declare_api(config::Schema& schema, ApiSettings& api) {
   schema.add("weights.nat", weights.nat, {.description = "of NATs that do not fit each other"}, weight);
 }
 
+std::optional<std::string> stun_problem(const ServerSettings& settings) {
+  if (!settings.stun_alternate_address) return std::nullopt;
+  const auto& [address, port] = settings.stun_listen;
+  const IpAddress& other = *settings.stun_alternate_address;
+  if (address.is_unspecified()) return "needs a stun_listen that names the first address";
+  if (address == other || address.is_v4() != other.is_v4())
+    return "must be another address than that of stun_listen, and of its family";
+  if (port == settings.stun_alternate_port && port != 0)
+    return "stun.alternate_port must not be the port of stun_listen";
+  return std::nullopt;
+}
+
 }  // namespace
 
 ServerSettings::ServerSettings() : state_dir(default_state_dir()) {
@@ -75,7 +87,10 @@ void ServerSettings::declare(config::Schema& schema) {
   using runtime::log::Level;
   schema.add("state_dir", state_dir, {.description = "keys, certificate and the embedded store"});
   schema.add("listen", listen, {.description = "API and relay (HTTPS); default [::]:8443, both families"});
-  schema.add("stun_listen", stun_listen, {.description = "STUN (UDP)"});
+  schema.add("stun_listen", stun_listen, {.description = "STUN and TURN (UDP)"});
+  schema.add("stun.alternate_address", stun_alternate_address,
+             {.description = "second address of this machine, so that peers can learn what their NAT does"});
+  schema.add("stun.alternate_port", stun_alternate_port, {.description = "second port, of both addresses"});
   schema.add("metrics_listen", metrics_listen, {.description = "Prometheus (HTTP)"});
   schema.add("public_url", public_url, {.description = "https://HOST:PORT under which nodes and clients reach us"});
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
@@ -106,6 +121,7 @@ void ServerSettings::declare(config::Schema& schema) {
     if (public_url && !api::origin_of(*public_url)) return config::Problem{"", "public_url", "is not an https:// URL"};
     if (store && (!store->starts_with(kSqlite) || store->size() == kSqlite.size()))
       return config::Problem{"", "store", "must be sqlite:PATH"};
+    if (const auto problem = stun_problem(*this)) return config::Problem{"", "stun.alternate_address", *problem};
     if (certificate.has_value() != private_key.has_value())
       return config::Problem{"", "tls.certificate", "certificate and private_key belong together"};
     for (const auto& key : allowed_identities)

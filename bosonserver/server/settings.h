@@ -19,6 +19,8 @@ struct ServerSettings {
   std::filesystem::path state_dir;
   std::optional<Endpoint> listen;  ///< unset: [::]:8443 for both families, 0.0.0.0:8443 where there is no IPv6
   Endpoint stun_listen{IpAddress{}, 3478};
+  std::optional<IpAddress> stun_alternate_address;  ///< unset: no behaviour discovery
+  std::uint16_t stun_alternate_port = 3479;
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
