@@ -33,13 +33,14 @@ void Agent::Impl::set_remote_description(Instant now, const Description& descrip
   remote_candidates_.clear();
   remote_ended_ = false;
   remote_ = description;
+  const unsigned serial = remote_keys_.empty() ? 0 : remote_keys_.back().serial + 1;
   if (remote_keys_.size() == 2) remote_keys_.erase(remote_keys_.begin());
-  remote_keys_.push_back({description.generation, stun::IntegrityKey::short_term(description.password)});
+  remote_keys_.push_back({serial, stun::IntegrityKey::short_term(description.password)});
   begin_attempt(now);
 
   const Early early = std::exchange(early_, {});
   if (early.generation == description.generation) {
-    for (const auto& candidate : early.candidates) add_remote_candidate(now, candidate, early.generation);
+    for (const auto& candidate : early.candidates) take_candidate(now, candidate);  // then the best one goes first
     if (early.end) remote_ended_ = true;
   } else if (early.generation > description.generation) {
     early_ = early;

@@ -111,7 +111,8 @@ class Agent {
 
   /// `type` kHost, kServerReflexive, kPortMapped (base kSocket) or kRelayed (base kTurn). Known ones are ignored.
   void add_local_candidate(Instant now, CandidateType type, const Endpoint& endpoint);
-  /// Of an address or allocation that is gone; its pairs are lost.
+  /// Of an address or allocation that is gone. With the last one of its base and family its pairs are lost; with
+  /// another they are only checked again, since all addresses share one socket.
   void remove_local_candidate(Instant now, const Endpoint& endpoint);
   void set_local_networks(std::vector<IpPrefix> networks);
   /// A new generation begins a new check list; older generations are ignored.

@@ -58,11 +58,15 @@ void Agent::Impl::remove_local_candidate(Instant now, const Endpoint& given) {
   if (gone == local_.end()) return;
   const Base base = gone->base;
   local_.erase(gone);
+  // All pairs of the shared socket have that socket for their base, whatever address they left by: while one address
+  // of the family is left they may work on, and are only checked again.
   const bool last = best_local(base, endpoint.address) == nullptr;
-  erase_pairs([&](const CheckedPair& pair) {
-    return pair.pair.base == base && pair.pair.remote.address.is_v6() == endpoint.address.is_v6() &&
-           (last || pair.mapped == endpoint);
-  });
+  if (last)
+    erase_pairs([&](const CheckedPair& pair) {
+      return pair.pair.base == base && pair.pair.remote.address.is_v6() == endpoint.address.is_v6();
+    });
+  for (auto& pair : list_.all())
+    if (pair.valid && pair.pair.base == base && pair.mapped == endpoint) list_.reset(now, pair);
   form_pairs(now);
   pump(now);
   tell_if_nothing_found();
@@ -86,7 +90,12 @@ bool Agent::Impl::add_remote_candidate(Instant now, const Candidate& given, std:
     early_.candidates.push_back(candidate);
     return true;
   }
-  if (generation != remote_->generation) return false;
+  if (generation != remote_->generation || !take_candidate(now, candidate)) return false;
+  pump(now);
+  return true;
+}
+
+bool Agent::Impl::take_candidate(Instant now, const Candidate& candidate) {
   if (candidate.endpoint.port == 0 || is_unusable(candidate.endpoint.address)) {
     ++counters_.candidates_dropped;
     return false;
@@ -115,7 +124,6 @@ bool Agent::Impl::add_remote_candidate(Instant now, const Candidate& given, std:
   }
   remote_candidates_.push_back({candidate, false, false});
   form_pairs(now);
-  pump(now);
   return true;
 }
 

@@ -50,7 +50,7 @@ void Agent::Impl::send_request(Instant now, const Pair& pair, std::optional<std:
   request.pair = pair.id;
   request.sent = now;
   request.role = role_;
-  request.remote_generation = remote_->generation;
+  request.remote_key = remote_keys_.back().serial;
   request.probe = probe;
   // RFC 8445, section 7.1.1: the priority that a candidate would have which the far end learns from this request.
   const auto priority = candidate_priority(CandidateType::kPeerReflexive, pair.remote.address);
@@ -64,9 +64,9 @@ void Agent::Impl::send_request(Instant now, const Pair& pair, std::optional<std:
   transmit(pair.base, pair.remote, std::move(bytes));
 }
 
-const stun::IntegrityKey* Agent::Impl::remote_key(std::uint32_t generation) const noexcept {
+const stun::IntegrityKey* Agent::Impl::remote_key(unsigned serial) const noexcept {
   for (const auto& remote : remote_keys_)
-    if (remote.generation == generation) return &remote.key;
+    if (remote.serial == serial) return &remote.key;
   return nullptr;
 }
 
@@ -89,7 +89,7 @@ bool Agent::Impl::handle_response(Instant now, Base base, const Endpoint& from, 
     ++counters_.malformed;
     return true;
   }
-  const stun::IntegrityKey* key = remote_key(request->remote_generation);
+  const stun::IntegrityKey* key = remote_key(request->remote_key);
   if (key == nullptr || stun::check_integrity(datagram, *message, *key) != stun::Integrity::kGood) {
     ++counters_.bad_integrity;
     return true;
@@ -145,10 +145,7 @@ void Agent::Impl::handle_conflict(Instant now, const PendingRequest& request) {
     switch_role(role_ == Role::kControlling ? Role::kControlled : Role::kControlling);
     tie_breaker_ = random_.u64();
   }
-  if (request.probe) {
-    if (probes_.size() < kMaxProbes) probes_.push_back({request.pair, *request.probe, 0});
-    return;
-  }
+  if (request.probe) return;
   if (CheckedPair* pair = list_.find(request.pair)) list_.trigger(now, *pair);
 }
 
@@ -158,6 +155,8 @@ void Agent::Impl::expire_consent(Instant now) {
     lose(pair);
     if (pair.state == CheckState::kSucceeded) pair.state = CheckState::kFailed;
   }
+  // Those of an older generation are not tried again.
+  erase_pairs([&](const CheckedPair& pair) { return !pair.valid && find_remote(pair.pair.remote) == nullptr; });
 }
 
 void Agent::Impl::tell_if_nothing_found() {

@@ -73,13 +73,14 @@ class Agent::Impl {
     std::uint32_t number = 0, epoch = 0;
   };
   struct RemoteKey {
-    std::uint32_t generation = 0;
+    unsigned serial = 0;
     stun::IntegrityKey key;
   };
 
   static constexpr std::size_t kMaxProbes = 32;  ///< that wait for the budget
 
   // --- agent_candidates.cpp ----------------------------------------------------------------------------------------
+  bool take_candidate(Instant now, const Candidate& candidate);
   void form_pairs(Instant now);
   CheckedPair* form_pair(Instant now, Base base, const RemoteCandidate& remote);
   bool may_check(Base base, const IpAddress& remote, bool proven) const noexcept;
@@ -104,7 +105,7 @@ class Agent::Impl {
   void validated(Instant now, CheckedPair& pair, std::chrono::nanoseconds round_trip);
   void expire_consent(Instant now);
   void tell_if_nothing_found();
-  const stun::IntegrityKey* remote_key(std::uint32_t generation) const noexcept;
+  const stun::IntegrityKey* remote_key(unsigned serial) const noexcept;
 
   // --- agent_requests.cpp ------------------------------------------------------------------------------------------
   bool handle_request(Instant now, Base base, const Endpoint& from, ByteView datagram);

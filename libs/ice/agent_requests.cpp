@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ice/agent_impl.h"
+#include "ice/special_range.h"
 
 namespace higgs::ice {
 
@@ -40,6 +41,8 @@ bool Agent::Impl::handle_request(Instant now, Base base, const Endpoint& from, B
 
   const bool first_time = seen == ReplayFilter::Seen::kNever;
   const bool agreed = settle_roles(*check, first_time);
+  const bool answerable = base == Base::kRelay || (from.port != 0 && !is_unusable(from.address));
+  if (!answerable) return true;
   ++counters_.responses_sent;
   transmit(
       base, from,

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 // Of our choosing.
 constexpr unsigned kForProven = 2;            // destinations of an attempt
-constexpr unsigned kAttempts = 3;             // in a row
+constexpr unsigned kAttempts = 4;             // in a row
 constexpr std::chrono::seconds kAttempt{10};  // and one each
 
 }  // namespace

@@ -17,8 +17,8 @@ struct PendingRequest {
   Endpoint to;
   PairId pair = kRelayPair;
   Instant sent{};
-  Role role = Role::kControlling;       ///< as it says
-  std::uint32_t remote_generation = 0;  ///< whose password keys the answer
+  Role role = Role::kControlling;  ///< as it says
+  unsigned remote_key = 0;         ///< of the password that keys the answer
   std::optional<std::uint32_t> probe;
 };
 
