@@ -26,7 +26,7 @@ class Leaks(LabCase):
         finally:
             chatter.kill()
             packets = capture.stop()
-        self.assertGreater(len([packet for packet in packets if packet.what == "relay"]), 10, summary(packets))
+        self.assertGreater(len([packet for packet in packets if packet.what in ("relay", "path")]), 10, summary(packets))
         return packets
 
     def assert_no_leak(self, packets):

@@ -1,4 +1,4 @@
-"""A user behind NAT reaches the internet through a volunteer behind NAT, over the relay."""
+"""A user behind NAT reaches the internet through a volunteer behind NAT."""
 import concurrent.futures
 import json
 import unittest
@@ -20,6 +20,11 @@ class Tunnel(LabCase):
         self.assertEqual(self.client.exit_address(), places.PUBLIC["a"], "without a tunnel the web site sees home A")
         self.client.connect(expect=NODE_ADDRESS)
         self.assertEqual(self.client.exit_address(), NODE_ADDRESS)
+
+    def test_relay_by_request(self):
+        self.client.connect("--path", "relay", expect=NODE_ADDRESS)
+        self.assertEqual(self.client.status()["path"], "relay")
+        self.assertEqual(self.download(self.lab.client_a)["sha256"], self.lab.payload_sha256)
         self.assertEqual(self.client.status()["path"], "relay")
 
     def test_ipv6_leaves_through_the_node(self):
