@@ -59,10 +59,6 @@ class TurnInterop(unittest.TestCase):
         registered = api.register(cls.lab.web, identity)
         assert registered.status == 200, registered
         cls.node_id, cls.node = identity.node_id, registered.body
-        beat = api.call(cls.lab.web, "POST", f"/api/v1/nodes/{identity.node_id}/heartbeat", {
-            "metrics": {"latency": 1, "jitter": 0, "packetLoss": 0, "cpuUsage": 1, "memoryUsage": 1, "activeConnections": 0,
-                        "bandwidth": {"up": 0, "down": 0}}, "status": "online", "actionResults": []}, token=cls.node["sessionToken"])
-        assert beat.status == 200, beat
         cls.user = api.login(cls.lab.client_c, "alice", PASSWORD).body["accessToken"]
         cls.peers = [cls._peer(cls.lab.web, NODE_ADDRESS), cls._peer(cls.lab.router_b, FOREIGN)]
 
@@ -94,7 +90,14 @@ class TurnInterop(unittest.TestCase):
         self.addCleanup(self.end_sessions)
         self.new_session()
 
+    def heartbeat(self):
+        beat = api.call(self.lab.web, "POST", f"/api/v1/nodes/{self.node_id}/heartbeat", {
+            "metrics": {"latency": 1, "jitter": 0, "packetLoss": 0, "cpuUsage": 1, "memoryUsage": 1, "activeConnections": 0,
+                        "bandwidth": {"up": 0, "down": 0}}, "status": "online", "actionResults": []}, token=self.node["sessionToken"])
+        self.assertEqual(beat.status, 200, beat.body)
+
     def new_session(self):
+        self.heartbeat()
         answer = api.request_route(self.lab.client_c, self.user, self.node_id)
         self.assertEqual(answer.status, 200, answer.body)
         self.route = answer.body["selectedRoute"]
@@ -173,7 +176,8 @@ class TurnInterop(unittest.TestCase):
     def test_a_wrong_password_is_refused(self):
         done = self.uclient("-c", "-n", "1", password="not the password", check=False)
         self.assertNotEqual(done.returncode, 0, done.text)
-        self.assertIn("error 401 (Unauthorized)", done.text)
+        self.assertIn("Cannot complete Allocation", done.text)
+        self.assertEqual(self.samples()["higgs_turn_allocations"], 0)
 
     def test_a_foreign_peer_is_refused(self):
         before = self.samples()
@@ -204,11 +208,15 @@ class TurnInterop(unittest.TestCase):
         before = self.samples()['higgs_turn_ended_total{reason="revoked"}']
         self.end_sessions()
         started = time.monotonic()
-        wait_until(lambda: self.samples()["higgs_turn_allocations"] == 0, 20, "the allocation to end")
-        self.assertLess(time.monotonic() - started, 1.0)
+        while True:
+            asked = time.monotonic()
+            if self.samples()["higgs_turn_allocations"] == 0:
+                break
+            # However long an answer takes on a busy machine: what was asked a second later may not show it any more.
+            self.assertLess(asked - started, 1.0)
         self.assertGreater(self.samples()['higgs_turn_ended_total{reason="revoked"}'], before)
         refused = self.run_uclient("-c", "-n", "1", check=False)
-        self.assertIn("error 401 (Unauthorized)", refused.text)
+        self.assertIn("Cannot complete Allocation", refused.text)
 
     def test_a_third_party_gets_five_times_what_was_sent_in_its_name_at_most(self):
         """SPEC 5: a 401 is at most 5 times the request, and answers are limited per source."""
@@ -225,6 +233,7 @@ class TurnInterop(unittest.TestCase):
                 with contextlib.suppress(TimeoutError):
                     while True:
                         answers.append(len(victim.recv(65535)))
+                self.assertTrue(answers, "the attack must be real to be limited")
                 self.assertTrue(all(size <= 5 * len(request) for size in answers), answers)
                 # A burst of 40, then 20 a second.
                 self.assertLessEqual(len(answers), 40 + 20 * (time.monotonic() - started) + 1)
