@@ -1,0 +1,56 @@
+#include "stun/transaction.h"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace higgs::stun {
+namespace {
+
+using namespace std::chrono_literals;
+const Instant kStart{1000s};
+using Step = TransactionTimer::Step;
+
+std::vector<std::chrono::milliseconds> sending_times(RetransmissionPolicy policy, std::chrono::milliseconds& end) {
+  std::vector<std::chrono::milliseconds> times;
+  TransactionTimer timer(kStart, policy);
+  for (;;) {
+    const Instant now = timer.next();
+    const auto at = std::chrono::duration_cast<std::chrono::milliseconds>(now - kStart);
+    const Step step = timer.step(now);
+    if (step == Step::kSend) times.push_back(at);
+    if (step != Step::kGiveUp) continue;
+    end = at;
+    return times;
+  }
+}
+
+TEST(TransactionTimer, SendsWhenTheRfcSays) {
+  // RFC 8489, 6.2.1: "requests would be sent at times 0 ms, 500 ms, 1500 ms, 3500 ms, 7500 ms, 15500 ms, and 31500 ms.
+  // If the client has not received a response after 39500 ms, the client will consider the transaction to have timed
+  // out."
+  std::chrono::milliseconds end{};
+  const auto times = sending_times({}, end);
+  EXPECT_EQ(times, (std::vector<std::chrono::milliseconds>{0ms, 500ms, 1500ms, 3500ms, 7500ms, 15500ms, 31500ms}));
+  EXPECT_EQ(end, 39500ms);
+}
+
+TEST(TransactionTimer, OneAttemptWaitsRm) {
+  std::chrono::milliseconds end{};
+  EXPECT_EQ(sending_times({100ms, 1, 3}, end).size(), 1u);
+  EXPECT_EQ(end, 300ms);
+}
+
+TEST(TransactionTimer, WaitsUntilItsTime) {
+  TransactionTimer timer(kStart);
+  EXPECT_EQ(timer.step(kStart - 1ns), Step::kWait);
+  EXPECT_EQ(timer.sent(), 0u);
+  EXPECT_EQ(timer.step(kStart + 5ms), Step::kSend);
+  EXPECT_EQ(timer.sent(), 1u);
+  EXPECT_EQ(timer.last_sent(), kStart + 5ms);
+  EXPECT_EQ(timer.next(), kStart + 505ms);
+  EXPECT_EQ(timer.step(kStart + 504ms), Step::kWait);
+}
+
+}  // namespace
+}  // namespace higgs::stun
