@@ -82,7 +82,10 @@ void NatTypeMonitor::set_server(StunServerName server) {
   wake_.notify();
 }
 
-void NatTypeMonitor::network_changed() { wake_.notify(); }
+void NatTypeMonitor::network_changed() {
+  report_.reset();
+  wake_.notify();
+}
 
 asio::awaitable<void> NatTypeMonitor::run(std::function<void()> changed) {
   for (;;) {
@@ -95,7 +98,7 @@ asio::awaitable<void> NatTypeMonitor::run(std::function<void()> changed) {
     const auto before = report_;
     auto discovering = discover();
     const bool known = co_await std::move(discovering);
-    if (known && changed && !same(*report_, before)) changed();
+    if (known && changed && report_ && !same(*report_, before)) changed();
     const bool woken = co_await wake_.wait_for(known ? std::chrono::nanoseconds(kInterval) : kRetryInterval);
     if (!woken) continue;
     auto settling = runtime::sleep_for(kSettleTime);
@@ -145,7 +148,7 @@ asio::awaitable<std::optional<Endpoint>> NatTypeMonitor::resolve() {
 std::vector<std::string> NatTypeMonitor::addresses() const {
   std::vector<std::string> result;
   // Those of IPv6 change by themselves (RFC 8981).
-  for (const auto& local : local_addresses(options_.without))
+  for (const auto& local : local_addresses(options_.without ? options_.without() : std::vector<std::string>()))
     if (local.address.is_v4()) result.push_back(local.address.to_string());
   std::ranges::sort(result);
   return result;

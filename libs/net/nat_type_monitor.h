@@ -37,7 +37,8 @@ struct StunServerName {
 struct NatTypeMonitorOptions {
   std::uint32_t mark = 0;                       ///< SO_MARK; 0: none
   std::optional<std::filesystem::path> memory;  ///< where the last report is kept
-  std::vector<std::string> without;             ///< interfaces whose addresses are no part of the network
+  /// Interfaces whose addresses are no part of the network: the tunnel's.
+  std::function<std::vector<std::string>()> without;
   /// Addresses of a name that is not to be asked for now; empty: the system's resolver is asked.
   std::function<std::vector<IpAddress>(const std::string& host)> known_addresses;
 };
@@ -49,6 +50,7 @@ class NatTypeMonitor {
 
   /// Whom to ask; a change is followed at once.
   void set_server(StunServerName server);
+  /// What was found before is forgotten.
   void network_changed();
   /// Until cancelled. `changed`: after a discovery that told another type or outside address than before.
   boost::asio::awaitable<void> run(std::function<void()> changed = {});
