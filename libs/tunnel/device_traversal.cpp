@@ -54,9 +54,9 @@ bool Device::stop_traversal(const wireguard::PublicKey& peer) {
 path::LocalAddresses Device::local_addresses() const {
   path::LocalAddresses local;
   if (!udp_) return local;
-  local.networks = network_.interfaces;
-  for (const IpPrefix& prefix : network_.interfaces) {
-    if (prefix.address().is_v4() || udp_->fd_v6() >= 0) local.host.push_back({prefix.address(), port_});
+  local.networks = network_.networks;
+  for (const IpAddress& address : network_.addresses) {
+    if (address.is_v4() || udp_->fd_v6() >= 0) local.host.push_back({address, port_});
   }
   local.reflexive = reflexive_.addresses();
   local.mapped = network_.mapped;
@@ -70,7 +70,7 @@ void Device::update_local(bool moved) {
 
 void Device::set_traversal_network(const TraversalNetwork& network, bool moved) {
   if (network == network_ && !moved) return;
-  moved |= network.interfaces != network_.interfaces;
+  moved |= network.addresses != network_.addresses;
   network_ = network;
   reflexive_.set_servers(loop_.now().monotonic, network_.stun_servers);
   if (moved) {
@@ -108,11 +108,9 @@ void Device::on_turn_packets(const wireguard::PeerAddress& from, std::span<const
 }
 
 void Device::note_delivered(const wireguard::PeerAddress& from) {
+  if (PeerPaths::is_managed(from)) return;  // by TURN: the traversal has counted it
   path::Hop hop{ice::Base::kRelay, {}};
-  if (PeerPaths::is_managed(from))
-    hop.base = ice::Base::kTurn;
-  else if (from.path == 0)
-    hop = {ice::Base::kSocket, from.endpoint};
+  if (from.path == 0) hop = {ice::Base::kSocket, from.endpoint};
   for (std::size_t first = 0; first < delivered_.size();) {
     std::size_t end = first + 1;
     while (end < delivered_.size() && delivered_[end].peer == delivered_[first].peer) ++end;

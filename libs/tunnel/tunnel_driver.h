@@ -67,9 +67,11 @@ class TraversalEvents {
 /// What every peer's traversal needs to know of this host.
 struct TraversalNetwork {
   std::vector<Endpoint> stun_servers;  ///< asked from the shared port for the reflexive addresses; at most 4 are used
-  std::vector<IpPrefix> interfaces;    ///< addresses of this host with their prefix lengths, without the tunnel's own
-  std::vector<Endpoint> mapped;        ///< by the port mapper
-  std::optional<int> port_step;        ///< of a symmetric NAT that counts (stun::PortAllocation::kSequential)
+  // Of this host's interfaces, without the tunnel's own (tunnel/network_monitor.h finds them).
+  std::vector<IpAddress> addresses;
+  std::vector<IpPrefix> networks;
+  std::vector<Endpoint> mapped;  ///< by the port mapper
+  std::optional<int> port_step;  ///< of a symmetric NAT that counts (stun::PortAllocation::kSequential)
   friend bool operator==(const TraversalNetwork&, const TraversalNetwork&) = default;
 };
 
@@ -130,7 +132,7 @@ class TunnelDriver {
                                            std::optional<wireguard::PeerAddress> relay) = 0;
   virtual Result<void> traversal_signal(const wireguard::PublicKey& peer, const relay::PeerMessage& message) = 0;
   virtual Result<std::optional<path::TraversalReport>> traversal_report(const wireguard::PublicKey& peer) = 0;
-  /// A changed set of interfaces counts as a change of network. `moved`: so does this call whatever it says (the
+  /// A changed set of addresses counts as a change of network. `moved`: so does this call whatever it says (the
   /// default route went elsewhere).
   virtual Result<void> set_traversal_network(const TraversalNetwork& network, bool moved) = 0;
   /// As STUN saw the shared port last, IPv4 and IPv6.

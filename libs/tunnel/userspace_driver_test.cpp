@@ -12,17 +12,15 @@
 
 #include "base/random.h"
 #include "net/testing/loop_thread.h"
-#include "net/testing/socket_pair.h"
-#include "relay/frame.h"
 #include "tunnel/netlink.h"
+#include "tunnel/testing/link_relay.h"
 #include "tunnel/tunnel_driver.h"
 
 namespace higgs::tunnel {
 namespace {
 
 using net::testing::LoopThread;
-using net::testing::make_socket_pair;
-using Role = net::WebSocketConnection::Role;
+using Relay = testing::LinkRelay;
 
 struct Events : RelayLinkEvents {
   void on_control(LinkId, std::string message) override {
@@ -40,50 +38,6 @@ struct Events : RelayLinkEvents {
   std::mutex mutex;
   std::vector<std::string> controls;
   int closed = 0;
-};
-
-/// Passes batches from one link to the other, under the other's channel.
-struct Relay {
-  struct Side : net::WebSocketConnection::Handler {
-    void on_binary(MutableBytes message) override {
-      if (!relay::parse_header(message)) return;
-      relay::rewrite_channel(message, other->channel);
-      const ByteView view = message;
-      other->connection->send_binary({&view, 1});
-      ++messages;
-    }
-    void on_text(std::string_view message) override { connection->send_text(message); }
-    void on_pong(ByteView) override {}
-    void on_writable() override {}
-    void on_closed(std::uint16_t, std::string_view) override {}
-    relay::Channel channel = 0;
-    Side* other = nullptr;
-    std::unique_ptr<net::WebSocketConnection> connection;
-    int messages = 0;
-  };
-  Relay() {
-    a.other = &b;
-    b.other = &a;
-    a.channel = 0;
-    b.channel = 5;
-  }
-  ~Relay() {
-    thread.call([this] {
-      a.connection.reset();
-      b.connection.reset();
-    });
-  }
-  net::UpgradedSocket connect(Side& side) {
-    auto pair = make_socket_pair(true);
-    thread.call([&] {
-      side.connection =
-          std::make_unique<net::WebSocketConnection>(Role::kServer, net::UpgradedSocket{std::move(pair.server), {}});
-      side.connection->start(thread.loop(), side);
-    });
-    return {std::move(pair.client), {}};
-  }
-  Side a, b;
-  LoopThread thread;
 };
 
 /// A computer: a thread in a network of its own, with a driver.
