@@ -34,6 +34,12 @@ constexpr std::chrono::seconds kShortestLife = 10s, kLongestLife = 24h;
 
 Instant now() { return runtime::now().monotonic; }
 
+/// Until the first ends; the others never do by themselves.
+awaitable<void> as_one(awaitable<void> first, awaitable<void> second, awaitable<void> third) {
+  using namespace asio::experimental::awaitable_operators;
+  co_await (std::move(first) || std::move(second) || std::move(third));
+}
+
 std::chrono::seconds lifetime_until(std::int64_t expires_at) {
   const std::chrono::seconds life(expires_at - unix_seconds(runtime::now().wall));
   return std::clamp(life, kShortestLife, kLongestLife);
@@ -52,7 +58,8 @@ Connection::Connection(const asio::any_io_executor& executor, const StateDirecto
       trust_(state.nodes()),
       stale_sessions_(state.sessions()),
       wake_(executor),
-      stop_timer_(executor, asio::steady_timer::time_point::max()) {}
+      stop_timer_(executor, asio::steady_timer::time_point::max()),
+      nat_(executor, nat_options(), random_) {}
 
 Connection::~Connection() = default;
 
@@ -77,7 +84,15 @@ awaitable<Outcome<void>> Connection::run() {
   if (prepared) {
     auto driving = drive();
     auto stopping = wait_for_stop();
-    auto first = co_await (std::move(driving) || std::move(stopping));
+    auto watching = watch_network();
+    // Nobody waits for it: a route asks with what an earlier run has found.
+    ask_about_nat(net::StunServerName::beside(account_.server));
+    std::function<void()> found = [this] {
+      if (session_) session_->set_network(host_network_, false, port_step());
+    };
+    auto finding = nat_.run(std::move(found));
+    auto beside = as_one(std::move(stopping), std::move(watching), std::move(finding));
+    auto first = co_await (std::move(driving) || std::move(beside));
     if (first.index() == 0) result = std::get<0>(std::move(first));
   } else {
     result = prepared;
@@ -187,6 +202,7 @@ awaitable<void> Connection::request_route() {
   request.wireguard_public_key = crypto::public_key_of(key);
   request.target_node_id = options_.node;
   request.requirements = options_.requirements;
+  request.client_network_info = network_info();
   auto asking = api_->request_route(request);
   auto answer = co_await std::move(asking);
   if (!answer && answer.error().code == ExitCode::kFailure && !stale_sessions_.empty()) {
@@ -210,20 +226,6 @@ awaitable<void> Connection::request_route() {
     co_return;
   }
   machine_->route_obtained(now(), lifetime_until(route.expires_at));
-}
-
-Outcome<void> Connection::adopt(const api::SelectedRoute& route, const crypto::PrivateKey& key) {
-  auto session = TunnelSession::create(route, key, options_.dns);
-  if (!session) return session.error();
-  const TunnelAddresses addresses = (*session)->addresses();
-  if (addresses.dns.empty()) observer_.on_notice("the server names no DNS resolver; give one with --dns");
-  // The new interface takes the routes over before the old one goes, so that nothing falls through to the LAN between.
-  const auto led = network_.lead_into(addresses);
-  if (!led) return led.error();
-  session_ = std::move(*session);
-  last_handshake_.reset();
-  next_sample_ = now();
-  return {};
 }
 
 awaitable<void> Connection::open_link() {
@@ -296,33 +298,37 @@ awaitable<Outcome<void>> Connection::finish(Outcome<void> result) {
 
 void Connection::post_event(Event event) {
   asio::post(executor_, [this, taken = std::move(event)]() mutable {
-    if (events_.size() < kMaxEvents || taken.closed_with) events_.push_back(std::move(taken));
+    if (events_.size() < kMaxEvents || std::holds_alternative<LinkEnded>(taken)) events_.push_back(std::move(taken));
     wake_.cancel();
   });
 }
 
 void Connection::on_control(tunnel::LinkId link, std::string message) {
-  post_event({link, std::nullopt, std::move(message)});
+  post_event(ControlEvent{link, std::move(message)});
 }
 
 void Connection::on_link_closed(tunnel::LinkId link, std::uint16_t code, std::string reason) {
-  post_event({link, code, std::move(reason)});
+  post_event(LinkEnded{link, code, std::move(reason)});
 }
 
 void Connection::take_events() {
   while (!events_.empty()) {
     const Event event = std::move(events_.front());
     events_.pop_front();
-    if (!session_ || session_->link() != event.link) continue;  // of a link that was replaced
-    if (!event.closed_with) {
-      take_control(event.message);
-      continue;
-    }
-    runtime::log::info("the relay link ended", {{"code", *event.closed_with}, {"reason", event.message}});
-    session_->detach();
-    api_->close();
-    machine_->link_lost(now(), *event.closed_with);
+    if (session_) std::visit([this](const auto& one) { take(one); }, event);
   }
+}
+
+void Connection::take(const ControlEvent& event) {
+  if (session_->link() == event.link) take_control(event.message);  // else of a link that was replaced
+}
+
+void Connection::take(const LinkEnded& event) {
+  if (session_->link() != event.link) return;
+  runtime::log::info("the relay link ended", {{"code", event.code}, {"reason", event.reason}});
+  session_->detach();
+  api_->close();
+  machine_->link_lost(now(), event.code);
 }
 
 void Connection::take_control(const std::string& text) {
@@ -333,6 +339,8 @@ void Connection::take_control(const std::string& text) {
   }
   const auto& payload = message->payload;
   if (const auto* ready = std::get_if<relay::SessionReady>(&payload)) {
+    const auto begun = session_->on_ready(ready->fresh);
+    if (!begun) observer_.on_notice(begun.error().to_string());
     machine_->session_ready(now(), ready->fresh);
   } else if (const auto* refused = std::get_if<relay::SessionRefused>(&payload)) {
     machine_->session_refused(now(), refused->reason);
@@ -346,6 +354,8 @@ void Connection::take_control(const std::string& text) {
     }
   } else if (const auto* throttle = std::get_if<relay::Throttle>(&payload)) {
     observer_.on_notice(fmt::format("the server limits this session to {:.0f} Mbit/s", throttle->rate_mbps));
+  } else if (const auto* signal = std::get_if<relay::PeerMessage>(&payload)) {
+    if (message->session == session_->route().session_id) session_->take_signal(*signal);
   } else if (std::holds_alternative<relay::Drain>(payload)) {
     machine_->drained(now());
   }
@@ -360,6 +370,7 @@ void Connection::sample() {
   } else if (peer && !peer->has_session) {
     machine_->handshake_lost(now());
   }
+  follow_path();
   const bool up = machine_->state() == State::kConnected;
   next_sample_ = now() + (up || !session_->link() ? std::chrono::nanoseconds(kSampleInterval) : kHandshakeInterval);
   if (!up) return;

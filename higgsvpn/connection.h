@@ -2,8 +2,8 @@
 // it.
 //
 // Order: kill switch closed → route → key certificate checked → interface, kill switch opened for it, routes, DNS →
-// relay link → handshake. Nothing is sent to a node before it is checked, and nothing of other programs leaves this
-// machine beside the tunnel from the first step on.
+// relay link → handshake → better paths. Nothing is sent to a node before it is checked, and nothing of other programs
+// leaves this machine beside the tunnel from the first step on.
 //
 // Threads: all on the executor's thread; the tunnel device's thread only posts. Lifetime: until run() has completed.
 #pragma once
@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -27,6 +28,7 @@
 #include "higgsvpn/node_trust.h"
 #include "higgsvpn/quality.h"
 #include "higgsvpn/tunnel_session.h"
+#include "net/nat_type_monitor.h"
 
 namespace higgs::vpn {
 
@@ -36,6 +38,7 @@ struct ConnectOptions {
   std::vector<IpAddress> dns;  ///< instead of the server's
   bool kill_switch = true;
   bool allow_lan = false;
+  path::Policy path = path::Policy::kAuto;
 };
 
 class Connection : private tunnel::RelayLinkEvents {
@@ -54,11 +57,26 @@ class Connection : private tunnel::RelayLinkEvents {
   ConnectionReport report();
 
  private:
-  struct Event {
+  /// What the device's thread told, to be looked at on ours.
+  struct ControlEvent {
     tunnel::LinkId link = 0;
-    std::optional<std::uint16_t> closed_with;  ///< set: the link ended
     std::string message;
   };
+  struct LinkEnded {
+    tunnel::LinkId link = 0;
+    std::uint16_t code = 0;
+    std::string reason;
+  };
+  struct SignalEvent {
+    SessionId session;
+    relay::PeerMessage message;
+  };
+  struct PathEvent {
+    SessionId session;
+    path::TraversalReport report;
+  };
+  using Event = std::variant<ControlEvent, LinkEnded, SignalEvent, PathEvent>;
+  class TraversalFeed;
 
   void on_control(tunnel::LinkId link, std::string message) override;
   void on_link_closed(tunnel::LinkId link, std::uint16_t code, std::string reason) override;
@@ -69,6 +87,15 @@ class Connection : private tunnel::RelayLinkEvents {
   boost::asio::awaitable<Failure> drive();
   boost::asio::awaitable<Failure> do_what_the_machine_says();
   boost::asio::awaitable<void> wait_for_stop();
+  boost::asio::awaitable<void> watch_network();
+  void on_network(const tunnel::HostNetwork& network, bool moved);
+  std::vector<std::string> interfaces_of_ours() const;
+  net::NatTypeMonitorOptions nat_options();
+  void ask_about_nat(std::optional<net::StunServerName> server);
+  api::ClientNetworkInfo network_info() const;
+  std::optional<int> port_step() const;
+  void follow_path();
+  void report_path(ConnectionReport& report);
   boost::asio::awaitable<void> wait_until(Instant until);
   boost::asio::awaitable<void> request_route();
   boost::asio::awaitable<void> open_link();
@@ -77,6 +104,10 @@ class Connection : private tunnel::RelayLinkEvents {
   boost::asio::awaitable<Outcome<void>> finish(Outcome<void> result);
   Outcome<void> adopt(const api::SelectedRoute& route, const crypto::PrivateKey& key);
   void take_events();
+  void take(const ControlEvent& event);
+  void take(const LinkEnded& event);
+  void take(const SignalEvent& event);
+  void take(const PathEvent& event);
   void take_control(const std::string& message);
   void sample();
   void publish();
@@ -102,6 +133,8 @@ class Connection : private tunnel::RelayLinkEvents {
   std::string published_trouble_;
   std::uint64_t reconnects_ = 0;
   Instant next_sample_{}, next_mend_{};
+  tunnel::HostNetwork host_network_;
+  net::NatTypeMonitor nat_;
 };
 
 }  // namespace higgs::vpn

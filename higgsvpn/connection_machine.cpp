@@ -47,6 +47,7 @@ ConnectionMachine::Action ConnectionMachine::next(Instant now) {
     restart_at_.reset();
     return {Do::kRestartHandshake, {}};
   }
+  if (is_up()) other_node_at_.reset();
   if (other_node_at_ && now >= *other_node_at_) {
     other_node_at_ = now + limits_.node_patience;
     return {Do::kRequestRoute, {}};
@@ -63,7 +64,7 @@ ConnectionMachine::Action ConnectionMachine::next(Instant now) {
 void ConnectionMachine::route_obtained(Instant now, std::chrono::seconds lifetime) {
   expires_at_ = now + lifetime;
   renew_at_ = now + lifetime / 2;
-  link_up_ = ready_ = ready_before_ = handshake_done_ = false;
+  link_up_ = ready_ = ready_before_ = handshake_done_ = carried_ = false;
   link_wanted_ = true;
   link_at_ = now;
   restart_at_.reset();
@@ -105,11 +106,24 @@ void ConnectionMachine::link_lost(Instant now, std::uint16_t code) {
   // A link that held is tried anew at once, whatever a drained server had said to an earlier attempt.
   if (ready_) link_backoff_.reset();
   link_up_ = ready_ = false;
-  trouble_ = "the relay link was lost";
+  if (!is_up()) trouble_ = "the relay link was lost";
   other_node_at_.reset();
   if (code == kNotAuthorised || code == kSessionEnded) return drop_session(now);
   link_at_ = now + link_backoff_.next(now, random_);
   link_wanted_ = true;
+}
+
+void ConnectionMachine::carried_without_link(Instant now, bool carried) {
+  carried_ = carried && expires_at_;
+  if (!is_up() && expires_at_ && !pinned_ && !other_node_at_) other_node_at_ = now + limits_.node_patience;
+  settle();
+}
+
+void ConnectionMachine::network_changed(Instant now) {
+  if (!expires_at_) return;
+  link_backoff_.reset();
+  link_wanted_ = true;
+  link_at_ = now;
 }
 
 void ConnectionMachine::session_ready(Instant now, bool fresh) {
@@ -191,7 +205,7 @@ void ConnectionMachine::drop_session(Instant now) {
   renew_at_.reset();
   restart_at_.reset();
   other_node_at_.reset();
-  link_up_ = ready_ = handshake_done_ = false;
+  link_up_ = ready_ = handshake_done_ = carried_ = false;
   route_at_ = now + route_backoff_.next(now, random_);
 }
 

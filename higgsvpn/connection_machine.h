@@ -4,6 +4,7 @@
 //        ▲                          │ ▲                     │                                           │
 //        └── token expired, 401/403/404/410, refused, ended ─┘ └───────── link lost: back off ───────────┘
 //
+// With a direct path or TURN the tunnel is up without the link too; the link is then mended beside it.
 // Retries back off from 100 ms to 2 s for the first 30 s of trouble, then to 4 s. A session is renewed at half its
 // life. Before the tunnel was up for the first time some failures are final, and everything has to happen within
 // `initial_patience`; afterwards only refused credentials end it.
@@ -61,6 +62,10 @@ class ConnectionMachine {
   void link_failed(Instant now, unsigned status, Failure failure);
   /// `code`: of the WebSocket (proto/relay.md, close codes).
   void link_lost(Instant now, std::uint16_t code);
+  /// Whether packets reach the node without the link: over a direct path or TURN.
+  void carried_without_link(Instant now, bool carried);
+  /// The host's address or way out changed: the link, if there is one, leads nowhere.
+  void network_changed(Instant now);
   void session_ready(Instant now, bool fresh);
   void session_refused(Instant now, relay::RefusalReason reason);
   void session_closed(Instant now, relay::CloseReason reason);
@@ -73,7 +78,7 @@ class ConnectionMachine {
   void drained(Instant now);
 
  private:
-  bool is_up() const noexcept { return link_up_ && ready_ && handshake_done_; }
+  bool is_up() const noexcept { return ((link_up_ && ready_) || carried_) && handshake_done_; }
   void note(Failure failure);
   void drop_session(Instant now);
   void settle();
@@ -87,7 +92,8 @@ class ConnectionMachine {
   Failure failure_;
   std::string trouble_;
   bool given_up_ = false, was_up_ = false;
-  bool link_up_ = false, link_wanted_ = true, ready_ = false, ready_before_ = false, handshake_done_ = false;
+  bool link_up_ = false, link_wanted_ = true, ready_ = false, ready_before_ = false, handshake_done_ = false,
+       carried_ = false;
   Instant route_at_, link_at_, link_since_{};
   std::optional<Instant> expires_at_, renew_at_, restart_at_, other_node_at_;
 };

@@ -271,5 +271,48 @@ TEST_F(ConnectionMachineTest, DrainOpensANewLinkWhileTheOldOneStands) {
   EXPECT_LE(waited, 4s);
 }
 
+TEST_F(ConnectionMachineTest, ATunnelOnADirectPathOutlivesItsLink) {
+  auto m = machine();
+  bring_up(m);
+  m.carried_without_link(now_, true);
+  m.link_lost(now_, 1006);
+  EXPECT_EQ(m.state(), State::kConnected);
+  EXPECT_TRUE(m.trouble().empty());
+  EXPECT_EQ(wait(m), Do::kOpenLink) << "the link is mended beside it";
+  m.link_opened(now_);
+  now_ += 60s;
+  EXPECT_NE(m.next(now_).what, Do::kRequestRoute) << "a node that is reached is not left for a link that is not ready";
+  m.session_closed(now_, relay::CloseReason::kNodeGone);
+  EXPECT_EQ(m.state(), State::kConnected);
+  m.carried_without_link(now_, false);
+  EXPECT_EQ(m.state(), State::kReconnecting);
+  std::chrono::nanoseconds waited{};
+  EXPECT_EQ(wait(m, &waited), Do::kRequestRoute);
+  EXPECT_EQ(waited, 15s);
+}
+
+TEST_F(ConnectionMachineTest, ADirectPathWithoutKeysIsNoTunnel) {
+  auto m = machine();
+  bring_up(m);
+  m.carried_without_link(now_, true);
+  m.link_lost(now_, 1006);
+  m.handshake_lost(now_);
+  EXPECT_EQ(m.state(), State::kReconnecting);
+  m.handshake_completed();
+  EXPECT_EQ(m.state(), State::kConnected);
+  m.session_closed(now_, relay::CloseReason::kExpired);
+  EXPECT_EQ(m.state(), State::kReconnecting) << "the path was the session's";
+}
+
+TEST_F(ConnectionMachineTest, AnotherNetworkMeansAnotherLinkAtOnce) {
+  auto m = machine();
+  m.network_changed(now_);
+  EXPECT_EQ(m.next(now_).what, Do::kRequestRoute);
+  bring_up(m);
+  m.network_changed(now_);
+  EXPECT_EQ(m.state(), State::kConnected) << "until the old one is known to be dead";
+  EXPECT_EQ(m.next(now_).what, Do::kOpenLink);
+}
+
 }  // namespace
 }  // namespace higgs::vpn

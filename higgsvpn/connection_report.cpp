@@ -48,11 +48,29 @@ ConnectionReport Connection::report() {
   report.addresses = addresses.addresses;
   report.dns = addresses.dns;
   report.last_handshake = last_handshake_;
-  if (const auto link = session_->link_status()) {
-    report.path = "relay";
-    report.dropped_packets = link->dropped_packets;
-  }
+  if (const auto link = session_->link_status()) report.dropped_packets = link->dropped_packets;
+  report_path(report);
   return report;
+}
+
+void Connection::report_path(ConnectionReport& report) {
+  if (const auto& nat = nat_.report()) report.nat_type = stun::to_string(nat->nat);
+  const auto path = session_->path_report();
+  if (!path) return;
+  const Now now = runtime::now();
+  if (path->path) {
+    report.path = path::to_string(*path->path);
+    report.path_reason = path::to_string(path->reason);
+    report.path_since = now.wall - std::chrono::duration_cast<WallTime::duration>(now.monotonic - path->since);
+  }
+  report.path_remote = path->remote;
+  if (path->round_trip) report.path_round_trip_ms = static_cast<double>(path->round_trip->count()) / 1000;
+  report.path_loss = path->loss;
+  if (path->time_to_direct) report.time_to_direct_ms = path->time_to_direct->count();
+  report.path_switches = path->switches;
+  report.path_fallbacks = path->fallbacks;
+  report.path_restarts = path->restarts;
+  report.duplicated_packets = session_->traversal_counters().duplicated;
 }
 
 }  // namespace higgs::vpn

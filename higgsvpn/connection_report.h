@@ -19,7 +19,17 @@ struct ConnectionReport {
   bool kill_switch = false;
   std::optional<NodeId> node;
   std::optional<SessionId> session;
-  std::string path;  ///< "relay"; empty without a link
+  /// "direct-v6", "direct-v4", "turn" or "relay"; empty while no path is there.
+  std::string path;
+  std::string path_reason;              ///< why it is in use (path::Reason)
+  std::optional<Endpoint> path_remote;  ///< where its packets go; unset: through the relay link
+  std::optional<WallTime> path_since;
+  std::optional<double> path_round_trip_ms;
+  double path_loss = 0;  ///< of the last probes, 0 to 1
+  std::optional<std::int64_t> time_to_direct_ms;
+  std::uint64_t path_switches = 0, path_fallbacks = 0, path_restarts = 0;
+  std::uint64_t duplicated_packets = 0;  ///< over a second path, while one was in doubt
+  std::string nat_type;                  ///< as in proto/openapi.yaml; empty: not known
   std::string ifname;
   std::vector<IpAddress> addresses, dns;
   std::uint32_t mtu = 0;

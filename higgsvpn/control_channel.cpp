@@ -72,6 +72,7 @@ bool wait_until_gone(pid_t pid) {
 
 std::string encode_report(const ConnectionReport& report) {
   const auto seconds = [](WallTime time) { return unix_seconds(time); };
+  const auto same = [](auto value) { return value; };
   const auto id = [](const auto& value) { return to_string(value); };
   return json{{"state", state_name(report.state)},
               {"server", report.server},
@@ -79,6 +80,17 @@ std::string encode_report(const ConnectionReport& report) {
               {"nodeId", or_null(report.node, id)},
               {"sessionId", or_null(report.session, id)},
               {"path", report.path.empty() ? json(nullptr) : json(report.path)},
+              {"pathReason", report.path.empty() ? json(nullptr) : json(report.path_reason)},
+              {"pathSince", or_null(report.path_since, seconds)},
+              {"pathRemote", or_null(report.path_remote, [](const Endpoint& remote) { return remote.to_string(); })},
+              {"roundTripMs", or_null(report.path_round_trip_ms, same)},
+              {"loss", report.path_loss},
+              {"timeToDirectMs", or_null(report.time_to_direct_ms, same)},
+              {"pathSwitches", report.path_switches},
+              {"pathFallbacks", report.path_fallbacks},
+              {"pathRestarts", report.path_restarts},
+              {"duplicatedPackets", report.duplicated_packets},
+              {"natType", report.nat_type.empty() ? json(nullptr) : json(report.nat_type)},
               {"interface", report.ifname.empty() ? json(nullptr) : json(report.ifname)},
               {"addresses", texts(report.addresses)},
               {"dns", texts(report.dns)},
@@ -87,7 +99,7 @@ std::string encode_report(const ConnectionReport& report) {
               {"lastHandshake", or_null(report.last_handshake, seconds)},
               {"bytes", {{"sent", report.sent_bytes}, {"received", report.received_bytes}}},
               {"throughputMbps", {{"sent", report.sent_mbps}, {"received", report.received_mbps}}},
-              {"relayRoundTripMs", or_null(report.relay_round_trip_ms, [](double ms) { return ms; })},
+              {"relayRoundTripMs", or_null(report.relay_round_trip_ms, same)},
               {"relayJitterMs", report.relay_jitter_ms},
               {"droppedPackets", report.dropped_packets},
               {"reconnects", report.reconnects},
@@ -106,6 +118,17 @@ std::optional<ConnectionReport> parse_report(const std::string& text) try {
   if (all.at("nodeId").is_string()) report.node = parse_id<NodeId>(all["nodeId"].get<std::string>());
   if (all.at("sessionId").is_string()) report.session = parse_id<SessionId>(all["sessionId"].get<std::string>());
   if (all.at("path").is_string()) report.path = all["path"].get<std::string>();
+  if (all.at("pathReason").is_string()) report.path_reason = all["pathReason"].get<std::string>();
+  report.path_since = time_of(all.at("pathSince"));
+  if (all.at("pathRemote").is_string()) report.path_remote = Endpoint::parse(all["pathRemote"].get<std::string>());
+  if (all.at("roundTripMs").is_number()) report.path_round_trip_ms = all["roundTripMs"].get<double>();
+  report.path_loss = all.at("loss").get<double>();
+  if (all.at("timeToDirectMs").is_number()) report.time_to_direct_ms = all["timeToDirectMs"].get<std::int64_t>();
+  report.path_switches = all.at("pathSwitches").get<std::uint64_t>();
+  report.path_fallbacks = all.at("pathFallbacks").get<std::uint64_t>();
+  report.path_restarts = all.at("pathRestarts").get<std::uint64_t>();
+  report.duplicated_packets = all.at("duplicatedPackets").get<std::uint64_t>();
+  if (all.at("natType").is_string()) report.nat_type = all["natType"].get<std::string>();
   if (all.at("interface").is_string()) report.ifname = all["interface"].get<std::string>();
   report.addresses = addresses(all.at("addresses"));
   report.dns = addresses(all.at("dns"));

@@ -18,7 +18,13 @@ TEST(ControlChannel, ReportsSurviveTheWay) {
   report.kill_switch = true;
   report.node = NodeId(Uuid::random(random));
   report.session = SessionId(Uuid::random(random));
-  report.path = "relay";
+  report.path = "direct-v4";
+  report.path_reason = "better-kind";
+  report.path_since = from_unix_seconds(1500);
+  report.path_remote = *Endpoint::parse("192.0.2.1:4000");
+  report.path_round_trip_ms = 7.5, report.path_loss = 0.25, report.time_to_direct_ms = 340;
+  report.path_switches = 5, report.path_fallbacks = 6, report.path_restarts = 7, report.duplicated_packets = 8;
+  report.nat_type = "Symmetric";
   report.ifname = "higgs0";
   report.addresses = {*IpAddress::parse("10.7.0.2"), *IpAddress::parse("fd00::2")};
   report.dns = {*IpAddress::parse("9.9.9.9")};

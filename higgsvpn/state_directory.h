@@ -7,6 +7,7 @@
 //   control.sock     of the running `connect`
 //   undo.journal     changes of this machine that are to be undone
 //   sessions.json    the sessions to end on the server if we died
+//   nat.json         what the last `connect` found of the NAT, and whom it asked
 //   connect.log      what a detached `connect` has to say
 #pragma once
 
@@ -38,6 +39,7 @@ class StateDirectory {
   std::filesystem::path connect_lock() const { return path_ / "connect.lock"; }
   std::filesystem::path control_socket() const { return path_ / "control.sock"; }
   std::filesystem::path journal() const { return path_ / "undo.journal"; }
+  std::filesystem::path nat() const { return path_ / "nat.json"; }
   std::filesystem::path log() const { return path_ / "connect.log"; }
 
   std::vector<SessionId> sessions() const;

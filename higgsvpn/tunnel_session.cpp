@@ -1,6 +1,7 @@
 #include "higgsvpn/tunnel_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "higgsvpn/marks.h"
 
@@ -21,15 +22,20 @@ Failure bad_answer(const std::string& what) {
 
 }  // namespace
 
-TunnelSession::TunnelSession(const api::SelectedRoute& route, std::vector<IpAddress> dns,
+TunnelSession::TunnelSession(const api::SelectedRoute& route, Options options,
+                             std::unique_ptr<tunnel::TraversalEvents> events,
                              std::unique_ptr<tunnel::TunnelDriver> driver)
-    : route_(route), dns_(std::move(dns)), token_(route.session_token), driver_(std::move(driver)) {}
+    : route_(route),
+      options_(std::move(options)),
+      token_(route.session_token),
+      events_(std::move(events)),
+      driver_(std::move(driver)) {}
 
 TunnelSession::~TunnelSession() { detach(); }
 
 Outcome<std::unique_ptr<TunnelSession>> TunnelSession::create(const api::SelectedRoute& route,
-                                                              const crypto::PrivateKey& private_key,
-                                                              const std::vector<IpAddress>& dns) {
+                                                              const crypto::PrivateKey& private_key, Options options,
+                                                              std::unique_ptr<tunnel::TraversalEvents> events) {
   const api::WireguardConfig& wireguard = route.node_endpoint.wireguard_config;
   if (wireguard.address.empty()) return bad_answer("it names no tunnel address");
   tunnel::InterfaceConfig config;
@@ -44,12 +50,13 @@ Outcome<std::unique_ptr<TunnelSession>> TunnelSession::create(const api::Selecte
     return Failure::of(driver.error(), "cannot make the tunnel interface",
                        no_tun ? "load the module (modprobe tun), or give the container /dev/net/tun" : "");
   }
+  if (options.dns.empty()) options.dns = wireguard.dns;
   return std::unique_ptr<TunnelSession>(
-      new TunnelSession(route, dns.empty() ? wireguard.dns : dns, std::move(*driver)));
+      new TunnelSession(route, std::move(options), std::move(events), std::move(*driver)));
 }
 
 TunnelAddresses TunnelSession::addresses() const {
-  TunnelAddresses result{driver_->name(), {}, dns_};
+  TunnelAddresses result{driver_->name(), {}, options_.dns};
   for (const IpPrefix& prefix : route_.node_endpoint.wireguard_config.address) {
     result.addresses.push_back(prefix.address());
   }
@@ -72,20 +79,57 @@ Outcome<void> TunnelSession::attach(net::UpgradedSocket socket, tunnel::RelayLin
   if (link_) (void)driver_->detach_link(*link_);
   link_ = *attached;
   if (!set) return Failure::of(set.error(), "cannot set up the WireGuard peer");
+  if (traversing_) return {};
+  return start_traversal();
+}
+
+Outcome<void> TunnelSession::start_traversal() {
+  path::TraversalOptions options;
+  options.leads = true;
+  options.policy = options_.policy;
+  options.turn = options_.turn;
+  const auto started =
+      driver_->start_traversal(node_key(), tunnel::relay_address(*link_, 0), std::move(options), *events_);
+  if (!started) return Failure::of(started.error(), "cannot look for a direct path");
+  traversing_ = true;
   return {};
 }
 
 void TunnelSession::detach() {
-  if (link_) (void)driver_->detach_link(*link_);
+  if (!link_) return;
+  if (traversing_) (void)driver_->set_traversal_relay(node_key(), std::nullopt);
+  (void)driver_->detach_link(*link_);
   link_.reset();
 }
 
-void TunnelSession::restart_handshake() {
-  (void)driver_->restart_handshake(route_.node_endpoint.wireguard_config.public_key);
+void TunnelSession::restart_handshake() { (void)driver_->restart_handshake(node_key()); }
+
+void TunnelSession::set_network(const tunnel::HostNetwork& network, bool moved, std::optional<int> port_step) {
+  if (options_.policy == path::Policy::kRelayOnly) return;
+  tunnel::TraversalNetwork told;
+  told.stun_servers = options_.stun_servers;
+  told.addresses = network.addresses;
+  told.networks = network.networks;
+  told.port_step = port_step;
+  (void)driver_->set_traversal_network(told, moved);
+}
+
+void TunnelSession::send_signal(const relay::PeerMessage& message) {
+  if (!link_) return;
+  (void)driver_->send_control(*link_, relay::encode_control({route_.session_id, relay::Direction::kToNode, message}));
+}
+
+void TunnelSession::take_signal(const relay::PeerMessage& message) {
+  if (traversing_) (void)driver_->traversal_signal(node_key(), message);
+}
+
+Outcome<void> TunnelSession::on_ready(bool fresh) {
+  if (!std::exchange(ready_before_, true) || !fresh || !link_) return {};
+  return start_traversal();
 }
 
 std::optional<wireguard::PeerStatus> TunnelSession::peer_status() {
-  auto status = driver_->peer_status(route_.node_endpoint.wireguard_config.public_key);
+  auto status = driver_->peer_status(node_key());
   return status ? *status : std::nullopt;
 }
 
@@ -93,6 +137,16 @@ std::optional<tunnel::LinkStatus> TunnelSession::link_status() {
   if (!link_) return std::nullopt;
   auto status = driver_->link_status(*link_);
   return status ? std::optional(*status) : std::nullopt;
+}
+
+std::optional<path::TraversalReport> TunnelSession::path_report() {
+  auto report = driver_->traversal_report(node_key());
+  return report ? *report : std::nullopt;
+}
+
+tunnel::TraversalCounters TunnelSession::traversal_counters() {
+  const auto status = driver_->status();
+  return status ? status->traversal : tunnel::TraversalCounters();
 }
 
 }  // namespace higgs::vpn

@@ -1,5 +1,6 @@
-// One session's tunnel: the WireGuard interface with a key of its own, the node as its only peer, and the relay link
-// that carries it. The key is made for this session and ends with it: never stored, never used again.
+// One session's tunnel: the WireGuard interface with a key of its own, the node as its only peer, the relay link, and
+// the traversal that finds better paths than it. The key is made for this session and ends with it: never stored, never
+// used again.
 #pragma once
 
 #include <memory>
@@ -10,16 +11,25 @@
 #include "crypto/x25519.h"
 #include "higgsvpn/failure.h"
 #include "higgsvpn/local_network.h"
+#include "path/traversal.h"
+#include "tunnel/network_monitor.h"
 #include "tunnel/tunnel_driver.h"
 
 namespace higgs::vpn {
 
 class TunnelSession {
  public:
-  /// Makes the interface; the route must have passed NodeTrust. No packet can pass before attach().
+  struct Options {
+    std::vector<IpAddress> dns;  ///< instead of the route's
+    path::Policy policy = path::Policy::kAuto;
+    std::vector<Endpoint> stun_servers;
+    std::optional<path::TurnAccess> turn;
+  };
+  /// Makes the interface; the route must have passed NodeTrust. No packet can pass before attach(). `events`: of the
+  /// traversal, called on the device's thread.
   static Outcome<std::unique_ptr<TunnelSession>> create(const api::SelectedRoute& route,
-                                                        const crypto::PrivateKey& private_key,
-                                                        const std::vector<IpAddress>& dns);
+                                                        const crypto::PrivateKey& private_key, Options options,
+                                                        std::unique_ptr<tunnel::TraversalEvents> events);
   ~TunnelSession();
 
   const api::SelectedRoute& route() const noexcept { return route_; }
@@ -27,23 +37,38 @@ class TunnelSession {
   void set_token(std::string token) { token_ = std::move(token); }
   TunnelAddresses addresses() const;
 
-  /// The peer moves to this link; the one before is closed. The first one starts the handshake.
+  /// The relay path moves to this link; the one before is closed. The first one starts handshake and traversal.
   Outcome<void> attach(net::UpgradedSocket socket, tunnel::RelayLinkEvents& events);
   std::optional<tunnel::LinkId> link() const noexcept { return link_; }
   /// Closes the link, or clears away one that has closed itself.
   void detach();
   void restart_handshake();
 
+  /// The host's network, as it is from now on. `port_step`: of a symmetric NAT that counts.
+  void set_network(const tunnel::HostNetwork& network, bool moved, std::optional<int> port_step);
+  /// To the node, over the link; lost without one, and told again when there is one.
+  void send_signal(const relay::PeerMessage& message);
+  /// From the node.
+  void take_signal(const relay::PeerMessage& message);
+  /// session-ready. `fresh` after an earlier one: the node lost its state, so the traversal begins anew too.
+  Outcome<void> on_ready(bool fresh);
+
   std::optional<wireguard::PeerStatus> peer_status();
   std::optional<tunnel::LinkStatus> link_status();
+  std::optional<path::TraversalReport> path_report();
+  tunnel::TraversalCounters traversal_counters();
 
  private:
-  TunnelSession(const api::SelectedRoute& route, std::vector<IpAddress> dns,
+  TunnelSession(const api::SelectedRoute& route, Options options, std::unique_ptr<tunnel::TraversalEvents> events,
                 std::unique_ptr<tunnel::TunnelDriver> driver);
+  Outcome<void> start_traversal();
+  const crypto::PublicKey& node_key() const noexcept { return route_.node_endpoint.wireguard_config.public_key; }
 
   api::SelectedRoute route_;
-  std::vector<IpAddress> dns_;
+  Options options_;
   std::string token_;
+  bool traversing_ = false, ready_before_ = false;
+  std::unique_ptr<tunnel::TraversalEvents> events_;  ///< outlives the driver
   std::unique_ptr<tunnel::TunnelDriver> driver_;
   std::optional<tunnel::LinkId> link_;
 };

@@ -44,6 +44,7 @@ Examples:
   higgsvpn connect                                  # the best node; stays until Ctrl-C or `higgsvpn disconnect`
   higgsvpn connect --country DE --detach            # returns when the tunnel carries packets
   higgsvpn connect --node 5f0c8d1e-… --dns 9.9.9.9
+  higgsvpn connect --path relay                     # the node does not learn this machine's address
   higgsvpn connect --allow-lan                      # printers and shares of the local network stay reachable
   higgsvpn connect --json                           # one JSON object a line
 The kill switch stands until `disconnect`, also when this program is killed. Every option is also a key of the
@@ -57,6 +58,12 @@ Examples:
   higgsvpn status --json | jq -r .state             # connecting, connected, reconnecting or disconnected)";
 constexpr const char* kStatsExamples =
     "\nExamples:\n  higgsvpn stats\n  watch -n1 higgsvpn stats\n  higgsvpn stats --json | jq .throughputMbps";
+constexpr const char* kDiagnoseExamples = R"(
+Examples:
+  higgsvpn diagnose nat                             # asks the STUN server that connect uses
+  higgsvpn diagnose nat --stun stun.example.org:3478
+  higgsvpn diagnose nat --json | jq -r .natType
+Exit codes: 0 the type is known, 1 it is not or UDP is blocked, 2 nobody to ask.)";
 
 /// Every command of the program and where its arguments go.
 struct CommandLine {
@@ -67,16 +74,18 @@ struct CommandLine {
   bool json = false, detach = false, print_config = false;
   LoginArguments login;
   NodeFilter filter;
+  std::optional<std::string> stun;
   CLI::App *login_command, *logout_command, *nodes_command, *connect_command, *disconnect_command, *status_command,
-      *stats_command, *check_command;
+      *stats_command, *diagnose_command, *nat_command, *check_command;
 
   CommandLine();
-  CLI::App* add(const char* name, const char* what, const char* examples);
+  CLI::App* add(const char* name, const char* what, const char* examples) { return add_to(app, name, what, examples); }
+  CLI::App* add_to(CLI::App& parent, const char* name, const char* what, const char* examples);
   int run();
 };
 
-CLI::App* CommandLine::add(const char* name, const char* what, const char* examples) {
-  CLI::App* command = app.add_subcommand(name, what);
+CLI::App* CommandLine::add_to(CLI::App& parent, const char* name, const char* what, const char* examples) {
+  CLI::App* command = parent.add_subcommand(name, what);
   command->footer(examples);
   command->add_option("--state-dir", state_dir, "where login, journal and control socket are")
       ->envname("HIGGS_STATE_DIR");
@@ -110,6 +119,11 @@ CommandLine::CommandLine() {
   disconnect_command = add("disconnect", "end the tunnel and put everything back", kDisconnectExamples);
   status_command = add("status", "what the running connect does", kStatusExamples);
   stats_command = add("stats", "traffic and quality of the running connect", kStatsExamples);
+  diagnose_command = app.add_subcommand("diagnose", "look for what keeps this machine from direct connections");
+  diagnose_command->footer(kDiagnoseExamples);
+  diagnose_command->require_subcommand(1);
+  nat_command = add_to(*diagnose_command, "nat", "find out what the NAT before this machine does", kDiagnoseExamples);
+  nat_command->add_option("--stun", stun, "host:port of a STUN server with two addresses");
   check_command = add("check-config", "say whether the configuration is well", kExamples);
   for (CLI::App* command : {connect_command, check_command}) {
     command->add_flag("--print-config", print_config, "show the effective configuration");
@@ -130,6 +144,7 @@ int CommandLine::run() {
   if (disconnect_command->parsed()) return disconnect(settings, json);
   if (status_command->parsed()) return show_status(settings, json);
   if (stats_command->parsed()) return show_stats(settings, json);
+  if (nat_command->parsed()) return diagnose_nat(settings, stun, json);
   std::puts("the configuration is well");
   return 0;
 }

@@ -20,5 +20,7 @@ int connect(const Settings& settings, bool detach, bool json);
 int disconnect(const Settings& settings, bool json);
 int show_status(const Settings& settings, bool json);
 int show_stats(const Settings& settings, bool json);
+/// Asks `stun`, else the server that the last connect asked, else the one beside the server that we are logged in to.
+int diagnose_nat(const Settings& settings, const std::optional<std::string>& stun, bool json);
 
 }  // namespace higgs::vpn

@@ -35,6 +35,7 @@ ConnectOptions options_of(const Settings& settings) {
   options.dns = settings.dns;
   options.kill_switch = settings.kill_switch;
   options.allow_lan = settings.allow_lan;
+  options.path = settings.path;
   return options;
 }
 

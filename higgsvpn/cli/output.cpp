@@ -32,6 +32,27 @@ std::string state_words(const ConnectionReport& report) {
   return "";
 }
 
+/// ", direct, 7 ms" or " through the relay, 23 ms".
+std::string path_words(const ConnectionReport& report) {
+  if (report.path.empty()) return "";
+  std::string words = report.path.starts_with("direct") ? " directly" : " through the " + report.path;
+  if (report.path == "turn") words = " through TURN";
+  const auto round_trip = report.path_round_trip_ms ? report.path_round_trip_ms : report.relay_round_trip_ms;
+  if (round_trip) words += fmt::format(", {:.0f} ms", *round_trip);
+  return words;
+}
+
+std::string reason_words(const std::string& reason) {
+  if (reason == "only-one") return "no other works";
+  if (reason == "better-kind") return "better than the one before";
+  if (reason == "faster") return "faster than the one before";
+  if (reason == "lost-probes") return "the one before lost its probes";
+  if (reason == "removed") return "the one before is gone";
+  if (reason == "followed-peer") return "the far end chose it";
+  if (reason == "policy") return "wanted so (--path)";
+  return reason;
+}
+
 std::string location_of(const api::NodeSummary& node) {
   if (!node.location) return "-";
   const std::string region = printable(node.location->region);
@@ -65,8 +86,7 @@ std::string human_duration(std::chrono::seconds duration) {
 std::string status_line(const ConnectionReport& report, WallTime now) {
   std::string line = state_words(report);
   if (report.state != State::kConnected) return line + (report.trouble.empty() ? "" : ": " + printable(report.trouble));
-  if (!report.path.empty()) line += " through the " + report.path;
-  if (report.relay_round_trip_ms) line += fmt::format(", {:.0f} ms to it", *report.relay_round_trip_ms);
+  line += path_words(report);
   line += fmt::format(", ↓ {} ↑ {}", human_bytes(report.received_bytes), human_bytes(report.sent_bytes));
   if (report.connected_since) {
     line += ", " + human_duration(std::chrono::seconds(unix_seconds(now) - unix_seconds(*report.connected_since)));
@@ -82,6 +102,15 @@ std::string status_text(const ConnectionReport& report, WallTime now) {
   if (report.state != State::kConnected) row("trouble", report.trouble);
   row("server", report.server);
   row("path", report.path);
+  row("why", report.path.empty() ? "" : reason_words(report.path_reason));
+  if (report.path_since) {
+    row("path since", human_duration(std::chrono::seconds(unix_seconds(now) - unix_seconds(*report.path_since))));
+  }
+  if (report.path_remote) row("remote", report.path_remote->to_string());
+  if (report.path_round_trip_ms) {
+    row("round trip", fmt::format("{:.1f} ms, {:.0f} % lost", *report.path_round_trip_ms, report.path_loss * 100));
+  }
+  row("NAT", report.nat_type);
   row("interface", report.ifname);
   row("addresses", join(report.addresses));
   row("DNS", join(report.dns));
@@ -105,8 +134,17 @@ std::string stats_text(const ConnectionReport& report) {
   if (report.relay_round_trip_ms) {
     text += fmt::format("  relay        {:.1f} ms ± {:.1f} ms\n", *report.relay_round_trip_ms, report.relay_jitter_ms);
   }
-  return text +
-         fmt::format("  dropped      {} packets\n  reconnects   {}\n", report.dropped_packets, report.reconnects);
+  if (report.path_round_trip_ms) {
+    text += fmt::format("  path         {}, {:.1f} ms, {:.0f} % lost\n", report.path, *report.path_round_trip_ms,
+                        report.path_loss * 100);
+  }
+  if (report.time_to_direct_ms) text += fmt::format("  direct after {} ms\n", *report.time_to_direct_ms);
+  return text + fmt::format(
+                    "  switches     {}, of them from direct {}\n  searches     {} again\n"
+                    "  copied       {} packets over a second path\n  dropped      {} packets\n"
+                    "  reconnects   {}\n",
+                    report.path_switches, report.path_fallbacks, report.path_restarts, report.duplicated_packets,
+                    report.dropped_packets, report.reconnects);
 }
 
 std::string nodes_table(const std::vector<api::NodeSummary>& nodes) {

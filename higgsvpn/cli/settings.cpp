@@ -44,6 +44,11 @@ void declare(config::Schema& schema, Settings& settings) {
   schema.add("dns", settings.dns, {.description = "resolvers to ask through the tunnel, instead of the server's"});
   schema.add("kill_switch", settings.kill_switch,
              {.description = "block everything but the tunnel, also while it is down, until disconnect"});
+  schema.add_enum(
+      "path", settings.path,
+      {{"auto", path::Policy::kAuto}, {"direct", path::Policy::kDirectOnly}, {"relay", path::Policy::kRelayOnly}},
+      {.description = "auto: the best path there is; direct: no other; relay: through the server only, so "
+                      "that the node does not learn this machine's address"});
   schema.add("allow_lan", settings.allow_lan, {.description = "let the local network through the kill switch"});
 }
 

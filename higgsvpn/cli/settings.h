@@ -8,6 +8,7 @@
 
 #include "base/ip.h"
 #include "config/schema.h"
+#include "path/path_manager.h"
 #include "runtime/log.h"
 
 namespace higgs::vpn {
@@ -21,6 +22,7 @@ struct Settings {
   std::vector<IpAddress> dns;
   bool kill_switch = true;
   bool allow_lan = false;
+  path::Policy path = path::Policy::kAuto;
 };
 
 /// Both must outlive the schema's use.
