@@ -24,6 +24,7 @@ inline constexpr std::chrono::milliseconds kRecheckFor{1000};        ///< before
 inline constexpr std::chrono::milliseconds kUnheardFor{10000};       ///< for the far end's description
 inline constexpr std::chrono::milliseconds kDescriptionEvery{1000};  ///< of the far end, after a burst
 inline constexpr unsigned kDescriptionBurst = 4;
+inline constexpr std::chrono::seconds kRetellEvery{30};  ///< everything, because the far end began anew
 inline constexpr std::size_t kMaxOutbound = 256;
 inline constexpr unsigned kMaxRounds = 64;
 
@@ -114,7 +115,7 @@ class Traversal::Impl {
   std::deque<Transmit> outbound_;
 
   Instant started_;
-  std::optional<Instant> restarted_;
+  std::optional<Instant> restarted_, retold_;
   std::optional<Instant> restart_at_;  ///< unless a direct path works by then
   std::optional<Instant> gather_until_;
   std::optional<Instant> unheard_until_;  ///< by when the far end should have described itself

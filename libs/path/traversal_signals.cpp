@@ -34,9 +34,12 @@ void Traversal::Impl::take_description(Instant now, const ice::Description& desc
   agent.set_remote_description(now, description);
   unheard_until_.reset();
   if (!restarted || !checks()) return;
-  // A far end that begins anew may have missed what it was told before. Fresh guesses need a generation of their own,
-  // or they would come on top of the old ones.
-  if (announcer.predictions_are_stale() && (!restarted_ || now - *restarted_ >= kRestartEvery))
+  // A far end that begins anew may have missed what it was told before. Not for each of a flood: what a node may say
+  // over its link is for all its sessions together.
+  if (retold_ && now - *retold_ < kRetellEvery) return;
+  retold_ = now;
+  // Fresh guesses need a generation of their own, or they would come on top of the old ones.
+  if (announcer.predictions_are_stale())
     restart(now);
   else
     announcer.tell_all();
