@@ -97,7 +97,14 @@ void PathManager::Impl::probe_not_sent(PathId id, std::uint32_t probe) {
 }
 
 void PathManager::Impl::peer_sends_on(Instant now, PathId id, std::uint32_t epoch) {
-  if (leads_ || epoch <= epoch_) return;
+  if (leads_ || epoch < epoch_) return;
+  if (epoch == epoch_) {
+    // The leader did not move, but its address did below it: from here that is another path, found later than the one
+    // before (ids grow), so that a late probe of the old address pulls nobody back. Unless that one is dead by now.
+    const MeasuredPath* before = find(leaders_path_);
+    const bool moved = leaders_path_ && (id > *leaders_path_ || (id != *leaders_path_ && (!before || before->dead())));
+    if (!moved) return;
+  }
   epoch_ = epoch;
   leaders_path_ = id;
   MeasuredPath* path = find(id);

@@ -74,12 +74,16 @@ void SmallNetwork::set_relay(bool up) {
 
 void SmallNetwork::move(Host& host, const IpAddress& inside, const IpAddress& outside) {
   host.inside = inside;
-  host.outside = outside;
-  host.ports.clear();
-  host.open.clear();
+  rebind(host, outside);
   tell_local(host);
   host.traversal->network_changed(now_);
   drain(host);
+}
+
+void SmallNetwork::rebind(Host& host, const IpAddress& outside) {
+  host.outside = outside;
+  host.ports.clear();
+  host.open.clear();
 }
 
 // --- time ---------------------------------------------------------------------------------------------------------

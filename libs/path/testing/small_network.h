@@ -75,6 +75,8 @@ class SmallNetwork final : public turn::Authority, public turn::ServerOutput {
   void set_relay(bool up);
   /// Another address, inside and outside; mappings and filters are gone.
   void move(Host& host, const IpAddress& inside, const IpAddress& outside);
+  /// Another address outside, and the host is not told: its router was given a new one, or forgot its mappings.
+  void rebind(Host& host, const IpAddress& outside);
   void tell_local(Host& host);
   std::optional<Kind> path(const Host& host) const { return host.traversal->report(now_).path; }
   bool both_on(Kind kind) const { return path(hosts_[0]) == kind && path(hosts_[1]) == kind; }
