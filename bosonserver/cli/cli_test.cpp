@@ -74,6 +74,12 @@ TEST_F(CommandLineTest, ChecksTheConfiguration) {
   EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "public_url = \"http://a\"\n")}), 2);
   EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "store = \"mysql:x\"\n")}), 2);
   EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "[rates]\nlogin = 0\n")}), 2);
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "[turn]\nfirst_port = 60000\nlast_port = 50000\n")}), 2);
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "[turn]\nrealm = \"" + std::string(65, 'r') + "\"\n")}),
+            2);
+  EXPECT_EQ(
+      run({"check-config", "--config", write("bad.toml", "[turn]\nrelay_addresses = [\"1.1.1.1\", \"1.1.1.2\"]\n")}),
+      2);
   EXPECT_EQ(run({"check-config", "--config", "/nonexistent"}), 2);
 }
 

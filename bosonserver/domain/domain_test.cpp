@@ -126,6 +126,21 @@ TEST_F(RouteScoring, OrdersByEveryPartOfTheCost) {
   EXPECT_TRUE(worse([](auto& n) { n.relay_link_up = false; }));
 }
 
+TEST_F(RouteScoring, SaysWhereADirectPathIsLikely) {
+  using api::NatType;
+  const auto node = add(20).id;
+  const auto direct = [&](NatType client, NatType far) {
+    query_.client_nat = client;
+    nodes_.front().nat_type = far;
+    const auto routes = rank().routes;
+    return routes.size() == 1 && routes.front().id == node && routes.front().direct;
+  };
+  EXPECT_TRUE(direct(NatType::kPortRestricted, NatType::kPortRestricted));
+  EXPECT_FALSE(direct(NatType::kSymmetric, NatType::kPortRestricted));
+  EXPECT_FALSE(direct(NatType::kUnknown, NatType::kOpen));
+  EXPECT_FALSE(direct(NatType::kOpen, NatType::kUdpBlocked));
+}
+
 TEST_F(RouteScoring, SaysWhatRuledOutHowMany) {
   add(20).country = "FR";
   add(20).status = api::NodeStatus::kOffline;

@@ -276,6 +276,30 @@ TEST_F(RelayServerTest, EndOfTheServerClosesEveryLink) {
   EXPECT_EQ(events_.count("node down"), 1u);
 }
 
+TEST_F(RelayServerTest, TellsOfANodesCandidatesAndAClientsPathAndOfNothingElse) {
+  start();
+  RelayPeer& exit = node(1);
+  RelayPeer& user = ready_client(1, 1);
+  const auto session = make_id<SessionId>(1);
+  using relay::Direction;
+  thread_.call([&] {
+    // Neither is for whom it comes from; the others are what a newer or a broken peer may say.
+    user.say(session, relay::PeerMessage{"candidate", R"({"address":"198.51.100.66"})"}, Direction::kToNode);
+    exit.say(session, relay::PeerMessage{"path-changed", R"({"path":"turn"})"}, Direction::kToClient);
+    user.say(session, relay::PeerMessage{"path-changed", R"({"path":"a/../b"})"}, Direction::kToNode);
+    exit.say(session, relay::PeerMessage{"candidate", R"({"address":7})"}, Direction::kToClient);
+    exit.say(session, relay::PeerMessage{"candidate", R"({"address":"node.example"})"}, Direction::kToClient);
+    user.say(session, relay::PeerMessage{"path-changed", R"({"epoch":1,"path":"direct-v4"})"}, Direction::kToNode);
+    exit.say(session, relay::PeerMessage{"candidate", R"({"address":"2001:db8::7","port":9})"}, Direction::kToClient);
+    return true;
+  });
+  EXPECT_TRUE(events_.wait_for("candidate 2001:db8::7"));
+  EXPECT_TRUE(events_.wait_for("path direct-v4"));
+  EXPECT_EQ(events_.count("candidate 198.51.100.66"), 0u);
+  EXPECT_EQ(events_.count("path turn"), 0u);
+  EXPECT_EQ(events_.count("path a/../b"), 0u);
+}
+
 TEST_F(RelayServerTest, BannedNodeTakesItsSessionsAlong) {
   start();
   RelayPeer& exit = node(1);

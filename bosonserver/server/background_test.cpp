@@ -62,7 +62,9 @@ class Background : public ServerFixture {
 TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   start();
   const auto session = open_session();
-  RelayLedger ledger(services(), [](const std::function<void()>& job) { job(); });
+  TurnDesk turn(settings_, random_);
+  RelayLedger ledger(
+      services(), [](const std::function<void()>& job) { job(); }, turn);
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kEnded, {10, 20, 1, 2});
   auto row = services().store.session(session);
@@ -71,6 +73,53 @@ TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   EXPECT_FALSE(row->ended_at) << "its client may come back";
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kRefused, {});
   EXPECT_EQ(services().store.session(session)->end_reason, "refused");
+}
+
+TEST_F(Background, TheLedgerKeepsTheLastPathOfASession) {
+  start();
+  const auto session = open_session();
+  TurnDesk turn(settings_, random_);
+  std::vector<std::function<void()>> jobs;
+  RelayLedger ledger(
+      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn);
+  // As fast as a client may talk: one job, which writes the last.
+  for (int i = 0; i < 100; ++i) ledger.on_path_changed(session, i % 2 == 0 ? "turn" : "direct-v4");
+  ASSERT_EQ(jobs.size(), 1u);
+  jobs[0]();
+  EXPECT_EQ(services().store.session(session)->path, "direct-v4");
+  ledger.on_path_changed(session, "relay");
+  ASSERT_EQ(jobs.size(), 2u);
+  jobs[1]();
+  EXPECT_EQ(services().store.session(session)->path, "relay");
+}
+
+TEST_F(Background, TurnKnowsASessionThatOpensAfterARestartUntilItEnds) {
+  settings_.turn.allow_private_peers = true;
+  start();
+  const auto session = open_session();
+  const auto row = services().store.session(session);
+  TurnDesk turn(settings_, random_);  // as of a server that did not admit it
+  RelayLedger ledger(
+      services(), [](const std::function<void()>& job) { job(); }, turn);
+  auto& sessions = *turn.sessions();
+  const auto user = sessions.issue(session, row->expires_at).username;
+  EXPECT_FALSE(sessions.password(now().wall, user));
+  ledger.on_session_opened(session, row->node);
+  EXPECT_TRUE(sessions.password(now().wall, user));
+  EXPECT_TRUE(sessions.permits(user, *IpAddress::parse("192.0.2.10"))) << "what the node registered";
+  EXPECT_TRUE(sessions.permits(user, *IpAddress::parse("127.0.0.1"))) << "where it came from";
+  const auto told = *IpAddress::parse("198.51.100.7");
+  EXPECT_FALSE(sessions.permits(user, told));
+  ledger.on_candidate(session, told);
+  EXPECT_TRUE(sessions.permits(user, told));
+  ledger.on_session_ended(session, row->node, relay::CloseReason::kClientGone, {});
+  EXPECT_TRUE(sessions.stands(session)) << "its client may come back";
+  ledger.on_session_ended(session, row->node, relay::CloseReason::kEnded, {});
+  EXPECT_FALSE(sessions.stands(session));
+
+  ASSERT_TRUE(services().store.end_session(session, "ended", unix_seconds(now().wall)));
+  ledger.on_session_opened(session, row->node);
+  EXPECT_FALSE(sessions.stands(session)) << "one that has ended is not taken up again";
 }
 
 TEST_F(Background, DrainingSaysSoAndWaitsForPeers) {
@@ -109,7 +158,9 @@ TEST_F(Background, AStoreThatDoesNotAnswerIs503) {
 
 TEST_F(Background, AFullQueueIs503) {
   start();
-  RelayLedger ledger(services(), [](const std::function<void()>& job) { job(); });
+  TurnDesk turn(settings_, random_);
+  RelayLedger ledger(
+      services(), [](const std::function<void()>& job) { job(); }, turn);
   RelayOptions options;
   options.workers = 1;
   RelayServer relay(options, ledger);

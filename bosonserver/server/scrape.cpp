@@ -125,6 +125,8 @@ void add_turn(Samples& out, const TurnDesk& desk) {
               static_cast<double>(sessions.refused_sessions));
   out.counter("higgs_turn_refused_candidates_total", "Announced addresses that were refused",
               static_cast<double>(sessions.refused_candidates));
+  out.counter("higgs_turn_replaced_candidates_total", "Announced addresses that took the place of earlier ones",
+              static_cast<double>(sessions.replaced_candidates));
 }
 
 void add_http(Samples& out, const net::HttpServerStats& http) {

@@ -49,6 +49,46 @@ TEST_F(SessionApi, ARouteHoldsAllThatATunnelNeeds) {
   EXPECT_EQ(open_link(to_string(selected.session_id), selected.session_token), 101u);
 }
 
+TEST_F(SessionApi, ARouteSaysHowToReachStunAndTurn) {
+  begin();
+  const auto answer = route(alice_).selected_route;
+  const auto stun = server_->stun_endpoint();
+  ASSERT_EQ(answer.stun_servers.size(), 1u);
+  EXPECT_EQ(answer.stun_servers[0].host, "127.0.0.1");
+  EXPECT_EQ(answer.stun_servers[0].port, stun.port);
+  ASSERT_EQ(answer.turn.size(), 3u);
+  EXPECT_EQ(answer.turn[0].urls, "turn:" + stun.to_string() + "?transport=udp");
+  EXPECT_TRUE(answer.turn[1].urls.starts_with("turn:127.0.0.1:") && answer.turn[1].urls.ends_with("?transport=tcp"));
+  EXPECT_TRUE(answer.turn[2].urls.starts_with("turns:127.0.0.1:"));
+  for (const auto& turn : answer.turn) {
+    EXPECT_EQ(turn.username, std::to_string(turn.expires_at) + ":" + to_string(answer.session_id));
+    EXPECT_EQ(turn.expires_at, unix_seconds(now().wall) + settings_.turn.credential_lifetime.count());
+    EXPECT_FALSE(turn.credential.empty());
+  }
+  EXPECT_NE(route(alice_).selected_route.turn[0].credential, answer.turn[0].credential);
+}
+
+TEST_F(SessionApi, WithoutTurnARouteOffersNone) {
+  settings_.turn.enabled = false;
+  begin();
+  EXPECT_TRUE(route(alice_).selected_route.turn.empty());
+}
+
+TEST_F(SessionApi, ADirectPathIsToldWhereTheNatsAllowIt) {
+  begin();
+  auto body = routing_request();
+  body.client_network_info.nat_type = api::NatType::kOpen;
+  EXPECT_FALSE(
+      decoded<api::RoutingResponse>(request_route(alice_, body)).selected_route.node_endpoint.direct_connection);
+  auto registration = node_.request(challenge());
+  registration.network_info.nat_type = api::NatType::kPortRestricted;
+  ASSERT_EQ(send_registration(node_, registration).status, 200u);
+  body.wireguard_public_key = routing_request().wireguard_public_key;
+  const auto answer = decoded<api::RoutingResponse>(request_route(alice_, body));
+  EXPECT_TRUE(answer.selected_route.node_endpoint.direct_connection);
+  EXPECT_EQ(answer.routes[0].type, api::RouteType::kDirect);
+}
+
 TEST_F(SessionApi, AddressesAndKeysAreNeverShared) {
   begin();
   std::set<IpPrefix> addresses;

@@ -319,6 +319,10 @@ TEST_P(StoreContract, SessionBytesAddUpAndListsRunBackwards) {
   ASSERT_TRUE(store_->add_session_bytes(ids[0], 5, 2));
   EXPECT_EQ(store_->session(ids[0])->bytes_to_node, 15u);
   EXPECT_EQ(store_->session(ids[0])->bytes_to_client, 3u);
+  EXPECT_EQ(store_->session(ids[0])->path, "relay");
+  ASSERT_TRUE(store_->set_session_path(ids[0], "direct-v4"));
+  EXPECT_EQ(store_->session(ids[0])->path, "direct-v4");
+  EXPECT_EQ(store_->set_session_path(SessionId(Uuid::random(random_)), "turn").error(), StoreError::kNotFound);
   std::vector<SessionId> seen;
   std::optional<SessionId> before;
   for (;;) {

@@ -28,6 +28,8 @@ std::optional<UserName> parse_username(std::string_view text) {
   return name;
 }
 
+bool contains(const auto& list, const auto& value) { return std::find(list.begin(), list.end(), value) != list.end(); }
+
 }  // namespace
 
 TurnSessions::TurnSessions(TurnSecret secret, turn::PeerPolicy policy, std::size_t max_sessions)
@@ -43,18 +45,13 @@ TurnCredential TurnSessions::issue(SessionId session, std::int64_t expires_at) c
   return {std::move(username), std::move(password), expires_at};
 }
 
-bool TurnSessions::add(Session& session, const IpAddress& candidate) {
-  const auto address = candidate.unmapped();
-  // What would be refused anyway takes no place.
-  if (address.is_unspecified() || !policy_.permits(address)) return false;
-  auto& known = session.candidates;
-  if (std::find(known.begin(), known.end(), address) != known.end()) return true;
-  if (known.size() >= kMaxSessionCandidates) return false;
-  known.push_back(address);
-  return true;
+std::optional<IpAddress> TurnSessions::acceptable(const IpAddress& address) const {
+  const auto plain = address.unmapped();
+  if (plain.is_unspecified() || !policy_.permits(plain)) return std::nullopt;
+  return plain;
 }
 
-bool TurnSessions::open(SessionId id, const std::vector<IpAddress>& candidates, std::int64_t expires_at) {
+bool TurnSessions::open(SessionId id, const std::vector<IpAddress>& registered, std::int64_t expires_at) {
   const std::lock_guard lock(mutex_);
   if (sessions_.size() >= max_sessions_ && !sessions_.contains(id)) {
     ++counters_.refused_sessions;
@@ -62,7 +59,10 @@ bool TurnSessions::open(SessionId id, const std::vector<IpAddress>& candidates, 
   }
   Session& session = sessions_[id];
   session.expires_at = std::max(session.expires_at, expires_at);
-  for (const auto& candidate : candidates) add(session, candidate);
+  session.registered.clear();
+  for (const auto& address : registered)
+    if (const auto plain = acceptable(address); plain && session.registered.size() < kMaxSessionCandidates)
+      session.registered.push_back(*plain);
   return true;
 }
 
@@ -80,7 +80,19 @@ void TurnSessions::add_candidate(SessionId id, const IpAddress& candidate) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
-  if (!add(found->second, candidate)) ++counters_.refused_candidates;
+  const auto plain = acceptable(candidate);
+  if (!plain) {
+    ++counters_.refused_candidates;
+    return;
+  }
+  auto& [registered, candidates, users, expires_at] = found->second;
+  if (contains(registered, *plain) || contains(candidates, *plain)) return;
+  if (registered.size() + candidates.size() >= kMaxSessionCandidates) {
+    ++counters_.replaced_candidates;
+    if (candidates.empty()) return;
+    candidates.pop_front();
+  }
+  candidates.push_back(*plain);
 }
 
 void TurnSessions::close(SessionId id) {
@@ -110,7 +122,7 @@ std::optional<SecretString> TurnSessions::password(WallTime now, std::string_vie
   const auto found = sessions_.find(name->session);
   if (found == sessions_.end() || found->second.expires_at <= unix_seconds(now)) return std::nullopt;
   auto& users = found->second.users;
-  if (std::find(users.begin(), users.end(), username) == users.end()) {
+  if (!contains(users, username)) {
     if (users.size() >= kMaxSessionUsers) return std::nullopt;
     users.emplace_back(username);
   }
@@ -124,8 +136,8 @@ bool TurnSessions::permits(std::string_view username, const IpAddress& peer) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(name->session);
   if (found == sessions_.end()) return false;
-  const auto& known = found->second.candidates;
-  return std::find(known.begin(), known.end(), peer.unmapped()) != known.end();
+  const auto plain = peer.unmapped();
+  return contains(found->second.registered, plain) || contains(found->second.candidates, plain);
 }
 
 }  // namespace higgs::boson

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -25,7 +26,8 @@ namespace higgs::boson {
 
 using TurnSecret = SecretBytes<32>;
 
-/// A session's announced candidates; further ones are refused and counted.
+/// A session's addresses. A further candidate takes the place of the one that was told first: a node that moves often
+/// stays reachable.
 inline constexpr std::size_t kMaxSessionCandidates = 32;
 /// User names of one session: one for each time that its client was told of TURN.
 inline constexpr std::size_t kMaxSessionUsers = 8;
@@ -39,7 +41,7 @@ class TurnSessions final : public turn::Authority {
  public:
   struct Counters {
     std::size_t sessions = 0;
-    std::uint64_t refused_sessions = 0, refused_candidates = 0;
+    std::uint64_t refused_sessions = 0, refused_candidates = 0, replaced_candidates = 0;
   };
 
   TurnSessions(TurnSecret secret, turn::PeerPolicy policy, std::size_t max_sessions);
@@ -49,7 +51,7 @@ class TurnSessions final : public turn::Authority {
 
   /// The session stands from now on until then (Unix seconds), and its node is at these addresses. False: too many
   /// sessions.
-  bool open(SessionId session, const std::vector<IpAddress>& candidates, std::int64_t expires_at);
+  bool open(SessionId session, const std::vector<IpAddress>& registered, std::int64_t expires_at);
   void renew(SessionId session, std::int64_t expires_at);
   bool stands(SessionId session) const;
   /// Of a session that stands; anything else is ignored.
@@ -64,12 +66,14 @@ class TurnSessions final : public turn::Authority {
 
  private:
   struct Session {
-    std::vector<IpAddress> candidates;
+    std::vector<IpAddress> registered;  ///< by the node, before the session began
+    std::deque<IpAddress> candidates;   ///< told since, oldest first
     std::vector<std::string> users;
     std::int64_t expires_at = 0;
   };
   std::string password_of(std::string_view username) const;
-  bool add(Session& session, const IpAddress& candidate);
+  /// Unmapped; nullopt: refused whoever tells it.
+  std::optional<IpAddress> acceptable(const IpAddress& address) const;
 
   const TurnSecret secret_;
   const turn::PeerPolicy policy_;
