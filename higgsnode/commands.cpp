@@ -10,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
+#include "higgsnode/nat_diagnosis.h"
 #include "higgsnode/node_service.h"
+#include "higgsnode/port_mapping_diagnosis.h"
 #include "higgsnode/settings.h"
 #include "higgsnode/status_text.h"
 #include "runtime/config_loader.h"
@@ -30,6 +32,8 @@ Examples:
   HIGGS_SERVER=https://higgs.example:8443 higgsnode run --config /etc/higgs/higgsnode.toml
   higgsnode status
   higgsnode status --json | jq .sessions
+  higgsnode diagnose nat     # what the NAT before this host does
+  higgsnode diagnose portmap # what the router does about open ports
   higgsnode cleanup          # removes what a crash left: rules, forwarding
   higgsnode check-config --config /etc/higgs/higgsnode.toml
 
@@ -125,6 +129,16 @@ void add_state_dir(CLI::App& command, Arguments& arguments) {
   command.add_flag("--json", arguments.json, "for scripts");
 }
 
+void add_port_mapping(CLI::App& command, PortMappingDiagnosis& request) {
+  command.add_option("--port", request.port, "the UDP port to be mapped; unset: a free one");
+  command
+      .add_option_function<unsigned>(
+          "--hold", [&request](unsigned seconds) { request.hold = std::chrono::seconds(seconds); },
+          "keep the mapping for so many seconds and tell each change")
+      ->check(CLI::Range(0, 86400));
+  command.add_flag("--json", request.json, "for scripts");
+}
+
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
@@ -150,6 +164,13 @@ int run_command_line(int argc, char** argv) {
   auto* cleanup = app.add_subcommand("cleanup", "undo what a crash left on this host");
   add_state_dir(*status, arguments);
   add_state_dir(*cleanup, arguments);
+  auto* diagnose = app.add_subcommand("diagnose", "look for what keeps others from reaching this host");
+  diagnose->require_subcommand(1);
+  PortMappingDiagnosis port_mapping;
+  auto* portmap = diagnose->add_subcommand("portmap", "ask the router for a port, say what came of it, give it back");
+  add_port_mapping(*portmap, port_mapping);
+  NatCommand nat_command;
+  auto* nat = add_nat_command(*diagnose, nat_command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -157,6 +178,12 @@ int run_command_line(int argc, char** argv) {
   }
   if (status->parsed()) return show_status(arguments);
   if (cleanup->parsed()) return clean_up(arguments);
+  if (portmap->parsed()) return diagnose_port_mapping(port_mapping);
+  if (nat->parsed()) {
+    // For the server's name only: a missing configuration is none of this command's business.
+    (void)runtime::load_config(schema, "higgsnode", nat_command.config);
+    return diagnose_nat(nat_command, settings);
+  }
   const bool well = load(schema, arguments);
   if (arguments.print_config) {
     std::cout << schema.effective_toml();

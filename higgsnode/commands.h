@@ -1,4 +1,4 @@
-// The command line: `higgsnode run | status | cleanup | check-config`.
+// The command line: `higgsnode run | status | diagnose | cleanup | check-config`.
 #pragma once
 
 namespace higgs::node {

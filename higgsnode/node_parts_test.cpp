@@ -212,12 +212,44 @@ TEST(StatusText, SaysWhenThePolicyIsNotInForce) {
       {"tunnel", {{"interface", "higgs-node0"}, {"prefixes", {"10.99.0.0/16"}}}},
       {"egress", {{"inForce", false}}},
       {"maxConnections", 5},
+      {"traversal", {{"enabled", false}}},
       {"sessions", {{{"id", "s"}, {"seconds", 5}, {"linked", false}, {"bytesFromClient", 2048}}}}};
   const auto text = status_text(status);
   EXPECT_NE(text.find("NOT IN FORCE"), text.npos);
   EXPECT_NE(text.find("not registered (no answer)"), text.npos);
   EXPECT_NE(text.find("1 h 1 min"), text.npos);
   EXPECT_NE(text.find("2.0 KiB from the client, 0 B to it, waits for the relay"), text.npos) << text;
+}
+
+TEST(StatusText, ShowsPathAndPort) {
+  const nlohmann::json mapped = {{"external", "198.51.100.1:5000"}, {"protocol", "PCP"}};
+  nlohmann::json status = {
+      {"nodeId", "n"},
+      {"uptimeSeconds", 10},
+      {"server", {{"url", "https://a"}, {"registered", true}, {"pending", false}, {"lastError", ""}}},
+      {"relay", {{"up", false}, {"url", ""}, {"lastError", "gone"}}},
+      {"tunnel", {{"interface", "higgs-node0"}, {"prefixes", {"10.99.0.0/16"}}}},
+      {"egress", {{"inForce", true}}},
+      {"maxConnections", 5},
+      {"traversal",
+       {{"enabled", true},
+        {"listenPort", 5000},
+        {"reflexive", {"203.0.113.2:5000"}},
+        {"portMapping", {{"mappings", nlohmann::json::array({mapped})}, {"doubleNat", true}}}}},
+      {"sessions",
+       {{{"id", "s"},
+         {"seconds", 200},
+         {"linked", false},
+         {"path", "direct-v4"},
+         {"pathReason", "better-kind"},
+         {"pathSeconds", 180},
+         {"roundTripMs", 12.34},
+         {"lossPercent", 2.0}}}}};
+  const auto text = status_text(status);
+  EXPECT_NE(text.find("direct-v4, 12.3 ms, loss 2 %, for 3 min (better-kind)"), text.npos) << text;
+  EXPECT_NE(text.find("port 5000, seen as 203.0.113.2:5000, mapped to 198.51.100.1:5000 by PCP, the router is itself"),
+            text.npos)
+      << text;
 }
 
 }  // namespace

@@ -116,10 +116,15 @@ void NodeService::open_tunnel() {
     ended_traffic_.sent_bytes += peer->received_bytes;
     ended_traffic_.received_bytes += peer->sent_bytes;
   };
-  sessions_ = std::make_unique<SessionManager>(*wireguard_, prefixes_, settings_.max_connections, ended);
+  open_traversal();
+  open_nat();
+  sessions_ = std::make_unique<SessionManager>(*traversal_, prefixes_, settings_.max_connections, ended);
   RelayLink::Hooks hooks;
   hooks.up = [this] { connection_.hurry(); };
   hooks.not_authorized = [this] { connection_.register_again(); };
+  hooks.peer_message = [this](const Session& session, const relay::PeerMessage& message) {
+    traversal_->handle_signal(session.key, message);
+  };
   relay_ = std::make_unique<RelayLink>(context_.get_executor(), relay_http_, wireguard_->driver(), *sessions_,
                                        std::move(hooks), random_);
 }
@@ -204,6 +209,8 @@ Result<api::RegisterRequest> NodeService::make_request(std::string nonce) {
                             .certificate = *certificate_,
                             .tunnel_prefixes = advertised_prefixes(),
                             .listen_port = interface ? interface->listen_port : std::uint16_t{0},
+                            .reflexive = registered_reflexive_,
+                            .nat = nat_->report(),
                             .metrics = last_metrics_},
                            std::move(nonce));
 }
@@ -238,6 +245,8 @@ api::HeartbeatRequest NodeService::make_heartbeat() {
 }
 
 void NodeService::on_registered(const api::RegisterResponse& response) {
+  tasks_.spawn("STUN servers", find_stun_servers(response.stun_servers));
+  ask_about_nat(response.stun_servers);
   relay_->set_access(relay_urls(response, settings_.server, identity_.node_id()), response.relay_token);
   runtime::notify_status("registered with " + settings_.server);
 }
@@ -263,6 +272,7 @@ asio::awaitable<void> NodeService::watch_networks() {
     networks_ = std::move(*networks);
     log::info("the host's networks have changed", {{"networks", networks_.connected.size()}});
     refresh_policy();
+    nat_->network_changed();
     connection_.hurry();
   }
 }
@@ -274,6 +284,7 @@ asio::awaitable<void> NodeService::keep_house() {
     co_await std::move(pause);
     const auto now = runtime::now();
     sessions_->expire(now);
+    follow_reflexive(now.monotonic);
     if (!routing_.in_force() || now.monotonic - checked >= kHealthInterval) {
       checked = now.monotonic;
       check_policy();
@@ -294,7 +305,16 @@ asio::awaitable<bool> NodeService::run() {
   auto control = runtime::ControlServer::listen(context_.get_executor(), state_.control_socket(), answer);
   if (!control) throw StartError("the control socket cannot be opened: " + control.error().message());
   control_ = std::move(*control);
+  auto monitor = tunnel::NetworkMonitor::open(context_.get_executor());
+  if (!monitor) throw StartError("changes of the host's addresses cannot be seen: " + monitor.error().message());
+  auto without = [this] { return std::vector<std::string>{wireguard_->name()}; };
+  auto moved = [this](const tunnel::HostNetwork& network, bool moved_away) {
+    traversal_->set_network(network, moved_away);
+  };
+  traversal_->start_port_mapping();
+  tasks_.spawn("addresses", monitor->run(without, moved));
   tasks_.spawn("networks", watch_networks());
+  tasks_.spawn("NAT type", nat_->run([this] { nat_changed(); }));
   tasks_.spawn("housekeeping", keep_house());
   tasks_.spawn("registration", connection_.run());
   tasks_.spawn("relay link", relay_->run());
@@ -324,6 +344,7 @@ asio::awaitable<bool> NodeService::stop() {
   control_.reset();
   sessions_->close_all();
   relay_->detach();
+  traversal_->stop_port_mapping();
   const auto left = routing_.remove();
   for (const auto& message : left) log::error(message);
   api_http_.close();

@@ -12,6 +12,7 @@
 #include "higgsnode/connection_manager.h"
 #include "higgsnode/identity.h"
 #include "higgsnode/metrics_collector.h"
+#include "higgsnode/nat_traversal_engine.h"
 #include "higgsnode/network_route_manager.h"
 #include "higgsnode/privacy_manager.h"
 #include "higgsnode/relay_link.h"
@@ -20,6 +21,7 @@
 #include "higgsnode/settings.h"
 #include "higgsnode/state_directory.h"
 #include "higgsnode/wireguard_manager.h"
+#include "net/nat_type_monitor.h"
 #include "runtime/control_socket.h"
 #include "runtime/signals.h"
 #include "runtime/task_group.h"
@@ -40,6 +42,8 @@ class NodeService final : private ConnectionEvents {
  private:
   static constexpr std::chrono::seconds kHealthInterval{30};
   static constexpr std::chrono::seconds kHousekeepingInterval{5};
+  /// A NAT that gives us another address all the time is not told of more often.
+  static constexpr std::chrono::seconds kReflexiveInterval{60};
   /// A certificate is made anew when less than this is left of it.
   static constexpr std::chrono::hours kCertificateReserve{3 * 24};
 
@@ -61,6 +65,18 @@ class NodeService final : private ConnectionEvents {
   std::vector<IpPrefix> advertised_prefixes() const;
   void forget_flows(const Session& session) const;
   void log_ended(const Session& session, const std::optional<wireguard::PeerStatus>& peer) const;
+  void open_traversal();
+  void open_nat();
+  void ask_about_nat(const std::vector<api::HostPort>& stun_servers);
+  void nat_changed();
+  /// Ports of a NAT that counts can be predicted.
+  void follow_port_step();
+  void log_path(const crypto::PublicKey& peer, const path::TraversalReport& report) const;
+  /// The server is told how STUN sees our port, once that is known and whenever it changes.
+  void follow_reflexive(Instant now);
+  nlohmann::json traversal_status();
+  nlohmann::json session_status(const Session& session, Now now);
+  boost::asio::awaitable<void> find_stun_servers(std::vector<api::HostPort> servers);
   boost::asio::awaitable<void> watch_networks();
   boost::asio::awaitable<void> keep_house();
   boost::asio::awaitable<std::string> answer_control(std::string request);
@@ -81,6 +97,8 @@ class NodeService final : private ConnectionEvents {
   TunnelPrefixes prefixes_;
   RoutingEngine routing_;
   std::unique_ptr<WireGuardManager> wireguard_;
+  std::unique_ptr<NatTraversalEngine> traversal_;
+  std::unique_ptr<net::NatTypeMonitor> nat_;
   std::unique_ptr<SessionManager> sessions_;
   net::HttpClient api_http_, relay_http_;
   ConnectionManager connection_;
@@ -90,6 +108,8 @@ class NodeService final : private ConnectionEvents {
   std::optional<api::KeyCertificate> certificate_;
   TunnelTraffic ended_traffic_;
   std::vector<std::string> conflicts_;
+  std::optional<Endpoint> registered_reflexive_;
+  Instant reflexive_told_{};
   WallTime started_{};
   runtime::TaskGroup tasks_;
 };

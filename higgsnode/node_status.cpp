@@ -7,21 +7,6 @@
 namespace higgs::node {
 namespace {
 
-nlohmann::json session_status(const Session& session, const std::optional<wireguard::PeerStatus>& peer,
-                              std::int64_t now) {
-  nlohmann::json json = {{"id", to_string(session.id)},
-                         {"seconds", now - unix_seconds(session.opened)},
-                         {"linked", !session.link_lost.has_value()},
-                         {"moves", session.moves}};
-  if (peer) {
-    json["bytesFromClient"] = peer->received_bytes;
-    json["bytesToClient"] = peer->sent_bytes;
-    json["lastHandshake"] =
-        peer->last_handshake ? nlohmann::json(unix_seconds(*peer->last_handshake)) : nlohmann::json();
-  }
-  return json;
-}
-
 nlohmann::json strings(const std::vector<IpPrefix>& prefixes) {
   auto list = nlohmann::json::array();
   for (const auto& prefix : prefixes) list.push_back(prefix.to_string());
@@ -31,12 +16,13 @@ nlohmann::json strings(const std::vector<IpPrefix>& prefixes) {
 }  // namespace
 
 nlohmann::json NodeService::status() {
-  const auto now = unix_seconds(runtime::now().wall);
+  const auto clocks = runtime::now();
+  const auto now = unix_seconds(clocks.wall);
   const auto& registration = connection_.status();
   const auto& link = relay_->status();
   auto sessions = nlohmann::json::array();
   for (const auto& [id, session] : sessions_->sessions()) {
-    sessions.push_back(session_status(session, wireguard_->status(session.key), now));
+    sessions.push_back(session_status(session, clocks));
   }
   nlohmann::json json = {
       {"nodeId", to_string(identity_.node_id())},
@@ -67,6 +53,9 @@ nlohmann::json NodeService::status() {
       {"maxConnections", settings_.max_connections},
       {"refused", sessions_->counters().refused},
       {"sessions", sessions},
+      {"traversal", traversal_status()},
+      {"nat", nlohmann::json::parse(nat_->json())},
+      {"natType", nat_->report() ? std::string(stun::to_string(nat_->report()->nat)) : "Unknown"},
   };
   if (const auto status = relay_->link_status()) {
     json["relay"]["droppedPackets"] = status->dropped_packets;

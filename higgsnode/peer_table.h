@@ -20,6 +20,10 @@ class PeerTable {
   virtual Result<void> move(const crypto::PublicKey& key, const wireguard::PeerAddress& where) = 0;
   virtual Result<void> remove(const crypto::PublicKey& key) = 0;
   virtual std::optional<wireguard::PeerStatus> status(const crypto::PublicKey& key) = 0;
+  /// No relay link leads to it just now.
+  virtual void relay_lost(const crypto::PublicKey&) {}
+  /// Whether its packets take another path than the relay now.
+  virtual bool carried_without_relay(const crypto::PublicKey&) { return false; }
 };
 
 }  // namespace higgs::node

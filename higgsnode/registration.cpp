@@ -18,6 +18,11 @@ api::RegisterRequest make_registration(const RegistrationFacts& facts, std::stri
   request.network_info.ipv4 = facts.networks.primary_v4.value_or(IpAddress());
   request.network_info.ipv6 = facts.networks.primary_v6;
   request.network_info.local_port = facts.listen_port;
+  request.network_info.stun_mapped_address = facts.reflexive;
+  if (facts.nat) {
+    const auto type = api::parse_nat_type(stun::to_string(facts.nat->nat));
+    request.network_info.nat_type = type.value_or(api::NatType::kUnknown);
+  }
   request.capabilities.max_connections = settings.max_connections;
   request.capabilities.bandwidth = {settings.bandwidth_up_mbps, settings.bandwidth_down_mbps};
   request.capabilities.routing = true;

@@ -9,6 +9,7 @@
 #include "higgsnode/identity.h"
 #include "higgsnode/network_route_manager.h"
 #include "higgsnode/settings.h"
+#include "stun/behaviour.h"
 
 namespace higgs::node {
 
@@ -19,6 +20,8 @@ struct RegistrationFacts {
   const api::KeyCertificate& certificate;
   std::vector<IpPrefix> tunnel_prefixes;
   std::uint16_t listen_port = 0;
+  std::optional<Endpoint> reflexive = {};  ///< how STUN sees that port
+  std::optional<stun::BehaviourReport> nat = {};
   api::NodeMetrics metrics;
 };
 api::RegisterRequest make_registration(const RegistrationFacts& facts, std::string nonce);

@@ -88,6 +88,7 @@ asio::awaitable<bool> RelayLink::connect_once() {
   status_.url = url;
   status_.last_error.clear();
   ++status_.connects;
+  sessions_.link_up();
   log::info("relay link is up", {{"relay", url}});
   hooks_.up();
   co_return true;
@@ -135,6 +136,10 @@ void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
   } else if (const auto* close = std::get_if<relay::SessionClose>(&control->payload);
              close != nullptr && control->session) {
     sessions_.close(link, *control->session, *close);
+  } else if (const auto* told = std::get_if<relay::PeerMessage>(&control->payload);
+             told != nullptr && control->session) {
+    const auto* session = sessions_.find(link, *control->session);
+    if (session != nullptr && hooks_.peer_message) hooks_.peer_message(*session, *told);
   } else if (const auto* notice = std::get_if<relay::ErrorNotice>(&control->payload)) {
     log::warn("the relay reports an error", {{"code", notice->code}, {"detail", notice->detail}});
   } else if (std::holds_alternative<relay::Drain>(control->payload)) {
@@ -153,6 +158,12 @@ void RelayLink::lost(tunnel::LinkId link, std::uint16_t code, const std::string&
   log::warn("relay link is lost", {{"code", code}, {"reason", reason}});
   if (code == kNotAuthorized) hooks_.not_authorized();
   changed_.notify();
+}
+
+void RelayLink::send_to_client(const Session& session, relay::PeerMessage message) {
+  if (!link_ || session.link != *link_ || session.link_lost) return;
+  const relay::ControlMessage control{session.id, relay::Direction::kToClient, std::move(message)};
+  (void)driver_.send_control(*link_, relay::encode_control(control));
 }
 
 void RelayLink::close_sessions() {

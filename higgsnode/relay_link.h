@@ -32,6 +32,8 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   struct Hooks {
     std::function<void()> up;              ///< the link stands
     std::function<void()> not_authorized;  ///< the token is not taken: register again
+    /// What the client of a session tells about traversal.
+    std::function<void(const Session& session, const relay::PeerMessage& message)> peer_message = {};
   };
 
   RelayLink(const boost::asio::any_io_executor& executor, net::HttpClient& http, tunnel::TunnelDriver& driver,
@@ -43,6 +45,8 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   void set_token(std::string token);
   /// Until cancelled.
   boost::asio::awaitable<void> run();
+  /// To the session's client; lost while no link carries the session.
+  void send_to_client(const Session& session, relay::PeerMessage message);
   /// Tells the server that every session ends here.
   void close_sessions();
   /// Gives the link up.

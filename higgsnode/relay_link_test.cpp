@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "higgsnode/testing/fake_driver.h"
 #include "higgsnode/testing/fake_server.h"
 #include "higgsnode/testing/run_until.h"
 #include "runtime/task_group.h"
@@ -10,76 +11,9 @@ namespace higgs::node {
 namespace {
 
 using namespace std::chrono_literals;
+using testing_support::FakeDriver;
 using testing_support::FakeServer;
 using testing_support::run_until;
-
-/// A device without packets: keeps the sockets and what is sent.
-class FakeDriver final : public tunnel::TunnelDriver {
- public:
-  const std::string& name() const override { return name_; }
-  Result<void> set_peer(const wireguard::PeerConfig& peer) override {
-    peers[peer.public_key] = peer.address.value_or(wireguard::PeerAddress{});
-    return {};
-  }
-  Result<void> remove_peer(const wireguard::PublicKey& key) override {
-    peers.erase(key);
-    return {};
-  }
-  Result<void> restart_handshake(const wireguard::PublicKey&) override { return {}; }
-  Result<tunnel::InterfaceStatus> status() override { return tunnel::InterfaceStatus{}; }
-  Result<std::optional<wireguard::PeerStatus>> peer_status(const wireguard::PublicKey&) override {
-    return std::optional<wireguard::PeerStatus>();
-  }
-  Result<tunnel::LinkId> attach_link(net::UpgradedSocket socket, tunnel::RelayLinkEvents& told) override {
-    events = &told;
-    links.emplace(++last, std::move(socket));
-    return last;
-  }
-  Result<void> send_control(tunnel::LinkId link, std::string message) override {
-    if (!links.contains(link)) return make_error_code(tunnel::TunnelError::kNoSuchLink);
-    sent.push_back(relay::parse_control(message).value());
-    return {};
-  }
-  Result<void> detach_link(tunnel::LinkId link) override {
-    links.erase(link);
-    return {};
-  }
-  Result<tunnel::LinkStatus> link_status(tunnel::LinkId) override { return tunnel::LinkStatus{}; }
-  Result<void> start_traversal(const wireguard::PublicKey& peer, const wireguard::PeerAddress& relay,
-                               path::TraversalOptions, tunnel::TraversalEvents&) override {
-    traversals[peer] = relay;
-    return {};
-  }
-  Result<void> stop_traversal(const wireguard::PublicKey& peer) override {
-    traversals.erase(peer);
-    return {};
-  }
-  Result<void> set_traversal_relay(const wireguard::PublicKey& peer,
-                                   std::optional<wireguard::PeerAddress> relay) override {
-    traversals[peer] = relay;
-    return {};
-  }
-  Result<void> traversal_signal(const wireguard::PublicKey&, const relay::PeerMessage& message) override {
-    signals.push_back(message);
-    return {};
-  }
-  Result<std::optional<path::TraversalReport>> traversal_report(const wireguard::PublicKey&) override {
-    return std::optional<path::TraversalReport>();
-  }
-  Result<void> set_traversal_network(const tunnel::TraversalNetwork&, bool) override { return {}; }
-  Result<std::vector<Endpoint>> reflexive_addresses() override { return std::vector<Endpoint>(); }
-
-  std::map<wireguard::PublicKey, wireguard::PeerAddress> peers;
-  std::map<wireguard::PublicKey, std::optional<wireguard::PeerAddress>> traversals;
-  std::vector<relay::PeerMessage> signals;
-  std::map<tunnel::LinkId, net::UpgradedSocket> links;
-  tunnel::LinkId last = 0;
-  tunnel::RelayLinkEvents* events = nullptr;
-  std::vector<relay::ControlMessage> sent;
-
- private:
-  std::string name_ = "fake0";
-};
 
 class DriverPeers final : public PeerTable {
  public:
@@ -124,6 +58,9 @@ class Link : public testing::Test {
     RelayLink::Hooks made;
     made.up = [this] { ++ups_; };
     made.not_authorized = [this] { ++not_authorized_; };
+    made.peer_message = [this](const Session& session, const relay::PeerMessage& message) {
+      told_.emplace_back(session.key, message.action);
+    };
     return made;
   }
   bool until(const std::function<bool()>& condition) { return run_until(context_, condition); }
@@ -153,6 +90,7 @@ class Link : public testing::Test {
   DriverPeers peers_;
   SessionManager sessions_;
   int ups_ = 0, not_authorized_ = 0;
+  std::vector<std::pair<crypto::PublicKey, std::string>> told_;
   RelayLink link_;
   runtime::TaskGroup tasks_;
 };
@@ -201,6 +139,35 @@ TEST_F(Link, ALostLinkIsMadeAnewAndTheSessionMovesThere) {
   ASSERT_TRUE(until([&] { return link_.status().bad_messages == 1; }));
   EXPECT_EQ(driver_.sent.size(), 2u);
   EXPECT_TRUE(link_.status().up);
+}
+
+TEST_F(Link, PassesOnWhatTheEndsOfASessionTellEachOther) {
+  connect();
+  const relay::PeerMessage end{"candidates-end", R"({"action":"candidates-end","generation":1})"};
+  const auto message = relay::encode_control({session(), relay::Direction::kToNode, end});
+  driver_.events->on_control(driver_.last, message);  // of a session that nobody has opened
+  driver_.events->on_control(driver_.last, open(3));
+  driver_.events->on_control(driver_.last, message);
+  ASSERT_TRUE(until([&] { return !told_.empty(); }));
+  ASSERT_EQ(told_.size(), 1u);
+  const auto& [key, action] = told_[0];
+  EXPECT_EQ(action, "candidates-end");
+  ASSERT_NE(sessions_.find(key), nullptr);
+  link_.send_to_client(*sessions_.find(key), end);
+  ASSERT_EQ(driver_.sent.size(), 2u);
+  EXPECT_EQ(driver_.sent[1].session, session());
+  EXPECT_EQ(driver_.sent[1].direction, relay::Direction::kToClient);
+  EXPECT_EQ(sent<relay::PeerMessage>(1).action, "candidates-end");
+}
+
+TEST_F(Link, WhatIsToldWithoutALinkIsLost) {
+  connect();
+  driver_.events->on_control(driver_.last, open(3));
+  ASSERT_TRUE(until([&] { return driver_.sent.size() == 1; }));
+  driver_.events->on_link_closed(driver_.last, 1006, "");
+  ASSERT_TRUE(until([&] { return ups_ == 2; }));
+  link_.send_to_client(sessions_.sessions().begin()->second, {"candidates-end", "{}"});
+  EXPECT_EQ(driver_.sent.size(), 1u) << "the session has no channel on the new link yet";
 }
 
 TEST_F(Link, ARefusedTokenAsksForANewRegistration) {

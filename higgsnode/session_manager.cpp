@@ -100,15 +100,30 @@ void SessionManager::close_all() {
 }
 
 void SessionManager::link_lost(Now now, tunnel::LinkId link) {
+  has_link_ = false;
   for (auto& [id, session] : sessions_) {
-    if (session.link == link && !session.link_lost) session.link_lost = now.monotonic;
+    if (session.link != link || session.link_lost) continue;
+    session.link_lost = now.monotonic;
+    peers_.relay_lost(session.key);
   }
+}
+
+const Session* SessionManager::find(tunnel::LinkId link, const SessionId& id) const {
+  const auto known = sessions_.find(id);
+  return known != sessions_.end() && known->second.link == link && !known->second.link_lost ? &known->second : nullptr;
+}
+
+const Session* SessionManager::find(const crypto::PublicKey& key) const {
+  const auto id = by_key_.find(key);
+  return id == by_key_.end() ? nullptr : &sessions_.at(id->second);
 }
 
 void SessionManager::expire(Now now) {
   std::vector<SessionId> gone;
-  for (const auto& [id, session] : sessions_) {
-    if (session.link_lost && now.monotonic - *session.link_lost >= kLinklessLifetime) gone.push_back(id);
+  for (auto& [id, session] : sessions_) {
+    if (!session.link_lost) continue;
+    if (!has_link_ && peers_.carried_without_relay(session.key)) session.carried = now.monotonic;
+    if (now.monotonic - std::max(*session.link_lost, session.carried) >= kLinklessLifetime) gone.push_back(id);
   }
   for (const auto& id : gone) {
     end(sessions_.find(id));

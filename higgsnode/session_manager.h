@@ -28,6 +28,7 @@ struct Session {
   tunnel::LinkId link = 0;
   relay::Channel channel = 0;
   std::optional<Instant> link_lost;  ///< since when no link carries it
+  Instant carried{};                 ///< when a path beside the relay was last seen to carry it, without any link
   WallTime opened{};
   std::uint64_t moves = 0;  ///< to another channel or link
 };
@@ -38,7 +39,8 @@ struct SessionCounters {
 
 class SessionManager {
  public:
-  /// A session whose link is gone ends when WireGuard's own would (paper, 6.2: REJECT-AFTER-TIME).
+  /// A session whose link is gone ends when WireGuard's own would (paper, 6.2: REJECT-AFTER-TIME). While there is no
+  /// link at all, a path beside the relay keeps it; once there is one, the server opens again what is to go on.
   static constexpr std::chrono::seconds kLinklessLifetime{180};
 
   using Answer = std::variant<relay::SessionReady, relay::SessionRefused>;
@@ -57,9 +59,13 @@ class SessionManager {
   void close(tunnel::LinkId link, const SessionId& id, const relay::SessionClose& request);
   void close_all();
   void link_lost(Now now, tunnel::LinkId link);
+  void link_up() noexcept { has_link_ = true; }
   void expire(Now now);
 
   std::size_t size() const noexcept { return sessions_.size(); }
+  /// The session that this link carries; nullptr: none of that id.
+  const Session* find(tunnel::LinkId link, const SessionId& id) const;
+  const Session* find(const crypto::PublicKey& key) const;
   const std::unordered_map<SessionId, Session>& sessions() const noexcept { return sessions_; }
   const SessionCounters& counters() const noexcept { return counters_; }
 
@@ -73,6 +79,7 @@ class SessionManager {
   Ended ended_;
   bool in_force_ = false;
   bool draining_ = false;
+  bool has_link_ = false;
   std::unordered_map<SessionId, Session> sessions_;
   std::unordered_map<crypto::PublicKey, SessionId> by_key_;
   std::map<IpPrefix, SessionId> by_address_;

@@ -39,7 +39,11 @@ class FakePeers final : public PeerTable {
     status.received_bytes = 7;
     return status;
   }
+  void relay_lost(const crypto::PublicKey&) override { ++without_relay; }
+  bool carried_without_relay(const crypto::PublicKey&) override { return direct; }
   std::map<crypto::PublicKey, Peer> peers;
+  int without_relay = 0;
+  bool direct = false;
   int added = 0;
   bool full = false;
 };
@@ -212,6 +216,47 @@ TEST_F(Sessions, ADeviceThatTakesNoPeerRefusesCleanly) {
   peers_.peers.clear();  // the device lost it
   EXPECT_EQ(refusal(open(1, 5, 10)), RefusalReason::kPolicy);
   EXPECT_EQ(manager_.size(), 0u);
+}
+
+TEST_F(Sessions, ADirectPathKeepsASessionWhileThereIsNoLink) {
+  manager_.link_up();
+  ASSERT_EQ(fresh(open(1, 5, 9)), true);
+  manager_.link_lost(now_, 5);
+  EXPECT_EQ(peers_.without_relay, 1);
+  peers_.direct = true;
+  for (int look = 0; look < 100; ++look) {
+    now_.monotonic += SessionManager::kLinklessLifetime / 2;
+    manager_.expire(now_);
+  }
+  EXPECT_EQ(manager_.size(), 1u);
+  peers_.direct = false;
+  now_.monotonic += SessionManager::kLinklessLifetime - 1s;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 1u);
+  now_.monotonic += 1s;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 0u);
+}
+
+TEST_F(Sessions, OnceTheLinkIsBackTheServerSaysWhatGoesOn) {
+  manager_.link_up();
+  ASSERT_EQ(fresh(open(1, 5, 9)), true);
+  peers_.direct = true;
+  manager_.link_lost(now_, 5);
+  manager_.link_up();
+  now_.monotonic += SessionManager::kLinklessLifetime;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 0u) << "a session that was ended meanwhile must not go on for ever";
+}
+
+TEST_F(Sessions, AreFoundByTheirLinkAndKey) {
+  ASSERT_EQ(fresh(open(1, 5, 9)), true);
+  EXPECT_EQ(manager_.find(5, id(1)), manager_.find(key(1)));
+  EXPECT_EQ(manager_.find(6, id(1)), nullptr) << "another link speaks for other sessions";
+  EXPECT_EQ(manager_.find(5, id(2)), nullptr);
+  EXPECT_EQ(manager_.find(key(2)), nullptr);
+  manager_.link_lost(now_, 5);
+  EXPECT_EQ(manager_.find(5, id(1)), nullptr);
 }
 
 }  // namespace

@@ -73,8 +73,12 @@ void declare(config::Schema& schema, Settings& s) {
              in_range(0.1, 1e6));
   schema.add("interface", s.interface, {.description = "name of the tunnel interface"}, check_interface);
   schema.add("mtu", s.mtu, {.description = "MTU of the tunnel interface"}, in_range(1280, 9000));
-  schema.add("listen_port", s.listen_port, {.description = "UDP port of WireGuard; unset: a free one"},
+  schema.add("listen_port", s.listen_port, {.description = "UDP port of WireGuard and of traversal; unset: a free one"},
              in_range(1, 65535));
+  schema.add("traversal", s.traversal,
+             {.description = "look for direct paths to clients; no: the relay carries everything"});
+  schema.add("port_mapping", s.port_mapping,
+             {.description = "ask the router to open the UDP port (PCP, NAT-PMP, UPnP); closed again at the end"});
   schema.add("prefix_v4", s.prefix_v4, {.description = "clients' IPv4 addresses; unset: chosen once, at random"},
              check_prefix_v4);
   schema.add("prefix_v6", s.prefix_v6, {.description = "clients' IPv6 addresses; unset: chosen once, at random"},

@@ -42,6 +42,8 @@ struct Settings {
   std::string interface = "higgs-node%d";
   std::uint32_t mtu = 1420;
   std::optional<std::uint16_t> listen_port;
+  bool traversal = true;
+  bool port_mapping = true;
   std::optional<IpPrefix> prefix_v4, prefix_v6;
   std::chrono::seconds heartbeat_interval{10};
   EgressSettings egress;

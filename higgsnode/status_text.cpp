@@ -18,6 +18,32 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
 }
 
+/// "direct-v4, 12.3 ms, loss 0 %, for 3 min (better-kind)".
+std::string path_text(const nlohmann::json& session) {
+  if (!session.contains("path") || session.at("path").is_null()) return "";
+  std::string text = session.at("path").get<std::string>();
+  if (session.contains("roundTripMs") && !session.at("roundTripMs").is_null()) {
+    text += fmt::format(", {:.1f} ms", session.at("roundTripMs").get<double>());
+  }
+  return text + fmt::format(", loss {:.0f} %, for {} ({})", session.at("lossPercent").get<double>(),
+                            duration_text(session.at("pathSeconds").get<std::int64_t>()),
+                            session.at("pathReason").get<std::string>());
+}
+
+std::string traversal_text(const nlohmann::json& traversal) {
+  if (!traversal.at("enabled").get<bool>()) return "off, the relay carries everything";
+  std::string text = fmt::format("port {}", traversal.at("listenPort").get<unsigned>());
+  for (const auto& seen : traversal.at("reflexive")) text += ", seen as " + seen.get<std::string>();
+  if (const auto& mapping = traversal.at("portMapping"); mapping.is_object()) {
+    for (const auto& mapped : mapping.at("mappings")) {
+      text += fmt::format(", mapped to {} by {}", mapped.at("external").get<std::string>(),
+                          mapped.at("protocol").get<std::string>());
+    }
+    if (mapping.at("doubleNat").get<bool>()) text += ", the router is itself behind a NAT";
+  }
+  return text;
+}
+
 std::string with_error(const std::string& state, const std::string& error) {
   return error.empty() ? state : state + " (" + error + ")";
 }
@@ -42,6 +68,7 @@ std::string status_text(const nlohmann::json& status) {
   text +=
       fmt::format("\negress    {}\n",
                   egress.at("inForce").get<bool>() ? "policy in force" : "POLICY NOT IN FORCE, no client is served");
+  text += fmt::format("udp       {}\n", traversal_text(status.at("traversal")));
   text += fmt::format("up for    {}\n", duration_text(status.at("uptimeSeconds").get<std::int64_t>()));
   text += fmt::format("sessions  {} of {}\n", sessions.size(), status.at("maxConnections").get<unsigned>());
   for (const auto& session : sessions) {
@@ -50,6 +77,7 @@ std::string status_text(const nlohmann::json& status) {
                         bytes_text(session.value("bytesFromClient", std::uint64_t{0})),
                         bytes_text(session.value("bytesToClient", std::uint64_t{0})),
                         session.at("linked").get<bool>() ? "" : ", waits for the relay");
+    if (const auto path = path_text(session); !path.empty()) text += "    path: " + path + "\n";
   }
   return text;
 }

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import unittest
 
+from case import NODE_ADDRESS, LabCase
 from lab import lab as places
 from lab.host import wait_for_listener
 from lab.lab import Lab
@@ -133,6 +134,53 @@ class PortMapping(unittest.TestCase):
         self.assertEqual(status, 1, "a mapping that nobody reaches is no success")
         text = self.lab.node.run(binary("higgsnode"), "diagnose", "portmap", check=False, timeout=60 * SCALE).stdout
         self.assertIn("behind a NAT", text)
+
+
+class MappedNode(LabCase):
+    """A client behind a symmetric NAT reaches a node behind a port-restricted one directly, because its router maps a port."""
+
+    def setUp(self):
+        for home in "ab":
+            self.lab.set_ipv6(home, False)
+        self.lab.set_nat("a", "symmetric")
+        self.daemon = Miniupnpd(self.lab, "b")
+        self.addCleanup(self.daemon.close)
+
+    def node_port(self):
+        return self.node.status()["traversal"]["listenPort"]
+
+    def wait_direct(self, seconds):
+        """By the mapped port and nothing else: that is where the client sends to."""
+        outside = f"{self.daemon.outside}:{self.node_port()}"
+        wait_until(lambda: (said := self.client.status())["path"] == "direct-v4" and said.get("pathRemote") == outside, seconds,
+                   f"the client to send to {outside}")
+
+    def server_bytes(self):
+        return sum(int(self.lab.server.run("cat", f"/sys/class/net/eth0/statistics/{way}_bytes").stdout) for way in ("rx", "tx"))
+
+    def test_mapping_makes_the_path_direct(self):
+        inside = f"{places.NODE}:{self.node_port()}"
+        self.client.connect(expect=NODE_ADDRESS)
+        self.assertNotIn("direct", self.client.status()["path"], "these two NATs let nobody through")
+        self.daemon.start()
+        wait_until(lambda: self.node.status()["traversal"]["portMapping"]["mappings"], 30, "the node to have a port")
+        self.assertEqual(self.daemon.mappings().get(self.node_port()), inside)
+        self.wait_direct(30)
+
+        before = self.server_bytes()
+        self.assertEqual(len(self.client.host.fetch(f"http://{places.WEB}/payload", "-o", "/dev/null", "-w", "%{size_download}", timeout=60)), 7)
+        self.assertLess(self.server_bytes() - before, self.lab.payload_bytes // 100, "the server carries next to nothing")
+        session = self.node.status()["sessions"][0]
+        self.assertEqual(session["path"], "direct-v4")
+        self.assertEqual(self.node.status()["traversal"]["counters"]["directSessions"], 1)
+
+        self.assertEqual(self.daemon.restart(), {}, "what the router still knew when it came back")
+        wait_until(lambda: self.daemon.mappings().get(self.node_port()) == inside, 15, "the mapping to be back")
+        self.assertEqual(self.client.exit_address(), NODE_ADDRESS)
+        self.client.disconnect()
+        self.node.stop()
+        self.assertEqual(self.daemon.mappings(), {}, "given back at the end")
+        self.node.start()
 
 
 if __name__ == "__main__":
