@@ -54,6 +54,12 @@ void Traversal::Impl::set_local(Instant now, const LocalAddresses& local) {
   local_ = local;
   if (!checks()) return;
   agent.set_local_networks(local_.networks);
+  // New ones first: pairs outlive an address while the shared socket has another of its family. And once more, since
+  // the agent may have been full.
+  const auto add = [&] {
+    for (const auto& [type, endpoint] : after) agent.add_local_candidate(now, type, endpoint);
+  };
+  add();
   bool lost = false;
   for (const auto& [type, endpoint] : before) {
     if (std::ranges::find(after, endpoint, &Named::endpoint) != after.end()) continue;
@@ -61,7 +67,7 @@ void Traversal::Impl::set_local(Instant now, const LocalAddresses& local) {
     announcer.remove(endpoint);
     lost = true;
   }
-  for (const auto& [type, endpoint] : after) agent.add_local_candidate(now, type, endpoint);
+  if (lost) add();
   announcer.set_predicted(local_.predicted);
   settle(now);
   // An address or a mapping that is gone: the far end sends to it in vain, and should not keep it.

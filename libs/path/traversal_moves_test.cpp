@@ -64,6 +64,19 @@ TEST(TraversalMoves, MappingChangesWhereBothFilter) {
   EXPECT_LE(SmallNetwork::longest_gap(net->client(), moved, net->now()), 1s);
 }
 
+// The socket stands, and the far end is reachable for anyone: the path goes on from the new address, even though the
+// old one is gone and no message can be told.
+TEST(TraversalMoves, PathOutlivesItsAddressWithoutARelay) {
+  auto net = direct(Nat::kPortRestricted, Nat::kNone);
+  const Instant moved = net->now();
+  net->set_relay(false);
+  net->move(net->client(), *IpAddress::parse("10.9.9.9"), *IpAddress::parse("203.0.113.99"));
+  net->run_for(3s);
+  EXPECT_TRUE(net->both_on(Kind::kDirectV4));
+  EXPECT_LE(SmallNetwork::longest_gap(net->node(), moved, net->now()), 10ms) << "its packets never stop";
+  EXPECT_LE(SmallNetwork::longest_gap(net->client(), moved, net->now()), 300ms);
+}
+
 class FollowerMoves : public ::testing::Test {
  protected:
   void add(PathId path, Kind kind) { manager_.add(now_, path, kind, 20ms); }
