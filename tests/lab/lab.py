@@ -189,14 +189,14 @@ class Lab:
         """Gives the computers of a home their addresses and routes."""
         public = self.nat_kinds[home] == NO_NAT
         for index, (name, last) in enumerate(HOMES[home].items()):
-            if public and index == 0:
-                words = (f"{PUBLIC_HOST[home]}/24", PROVIDER, f"{PUBLIC_HOST6[home]}/64", PROVIDER6)
+            if public and index == 0:  # alone on its wire: what it takes for its own network is not the whole internet
+                words = (f"{PUBLIC_HOST[home]}/32", PROVIDER, f"{PUBLIC_HOST6[home]}/128", PROVIDER6)
             else:
                 words = (f"10.{_number(home)}.0.{last}/24", f"10.{_number(home)}.0.1", f"2001:db8:{home}::{last}/64", f"2001:db8:{home}::1")
             script = ["ip addr flush dev eth0 scope global; ip -6 route del default 2>/dev/null || true", f"echo {int(not self.ipv6[home])} >/proc/sys/net/ipv6/conf/eth0/disable_ipv6",
-                      f"ip addr add {words[0]} dev eth0", f"ip route add default via {words[1]}"]
+                      f"ip addr add {words[0]} dev eth0", f"ip route add default via {words[1]} dev eth0 onlink"]
             if self.ipv6[home]:
-                script += [f"ip addr add {words[2]} dev eth0 nodad", f"ip route add default via {words[3]}"]
+                script += [f"ip addr add {words[2]} dev eth0 nodad", f"ip route add default via {words[3]} dev eth0 onlink"]
             if name == "node" and not public:
                 script.append(f"ip route add {METADATA}/32 via {words[1]}")
             self.hosts[name].sh("\n".join(script))
