@@ -10,6 +10,7 @@ namespace {
 
 // Of our choosing.
 constexpr std::size_t kMaxPeerReflexive = 8;
+constexpr std::size_t kMaxReflexiveOfTurn = 2;  // and so many more
 
 constexpr Base base_of(CandidateType type) noexcept {
   return type == CandidateType::kRelayed ? Base::kTurn : Base::kSocket;
@@ -205,7 +206,7 @@ Agent::Impl::RemoteCandidate* Agent::Impl::find_remote(const Endpoint& endpoint)
 }
 
 // RFC 8445, section 7.3.1.3. Their number is bounded: one whose check came to nothing makes room.
-Agent::Impl::RemoteCandidate* Agent::Impl::learn_remote(const Endpoint& endpoint, std::uint32_t priority) {
+Agent::Impl::RemoteCandidate* Agent::Impl::learn_remote(Base base, const Endpoint& endpoint, std::uint32_t priority) {
   if (RemoteCandidate* known = find_remote(endpoint)) {
     known->proven = true;
     return known;
@@ -213,8 +214,11 @@ Agent::Impl::RemoteCandidate* Agent::Impl::learn_remote(const Endpoint& endpoint
   const auto is_learnt = [](const RemoteCandidate& remote) {
     return remote.candidate.type == CandidateType::kPeerReflexive;
   };
+  // What two symmetric NATs show of each other leads nowhere and fills this up; what comes through TURN leads
+  // somewhere.
+  const std::size_t most = kMaxPeerReflexive + (base == Base::kTurn ? kMaxReflexiveOfTurn : 0);
   if (std::count_if(remote_candidates_.begin(), remote_candidates_.end(), is_learnt) >=
-      static_cast<std::ptrdiff_t>(kMaxPeerReflexive)) {
+      static_cast<std::ptrdiff_t>(most)) {
     const auto useless = std::find_if(remote_candidates_.begin(), remote_candidates_.end(), [&](const auto& remote) {
       return is_learnt(remote) && std::all_of(list_.all().begin(), list_.all().end(), [&](const CheckedPair& pair) {
                return pair.pair.remote != remote.candidate.endpoint || pair.state == CheckState::kFailed;

@@ -30,7 +30,8 @@ bool Agent::Impl::send_consent_check(Instant now) {
 
 bool Agent::Impl::send_check(Instant now) {
   while (CheckedPair* pair = list_.next(now)) {
-    if (budget_.admit(pair->pair.remote, pair->proven || pair->valid)) {
+    const bool learned = pair->pair.base == Base::kSocket && pair->pair.remote_type == CandidateType::kPeerReflexive;
+    if (budget_.admit(pair->pair.remote, pair->proven || pair->valid, learned)) {
       list_.sent(now, *pair);
       send_request(now, pair->pair, std::nullopt, 0);
       return true;

@@ -86,7 +86,7 @@ class Agent::Impl {
   bool may_check(Base base, const IpAddress& remote, bool proven) const noexcept;
   const LocalCandidate* best_local(Base base, const IpAddress& family) const noexcept;
   RemoteCandidate* find_remote(const Endpoint& endpoint) noexcept;
-  RemoteCandidate* learn_remote(const Endpoint& endpoint, std::uint32_t priority);
+  RemoteCandidate* learn_remote(Base base, const Endpoint& endpoint, std::uint32_t priority);
   std::uint64_t priority_of(Base base, const RemoteCandidate& remote) const noexcept;
   void lose(CheckedPair& pair);
   void erase_pairs(const std::function<bool(const CheckedPair&)>& which);

@@ -96,7 +96,7 @@ void Agent::Impl::accept_check(Instant now, Base base, const Endpoint& from, con
 void Agent::Impl::check_back(Instant now, Base base, const Endpoint& from, std::uint32_t priority,
                              std::uint32_t epoch) {
   if (from.port == 0 || !may_check(base, from.address, true)) return;
-  const RemoteCandidate* remote = learn_remote(from, priority);
+  const RemoteCandidate* remote = learn_remote(base, from, priority);
   if (remote == nullptr) return;
   CheckedPair* pair = list_.find(base, from);
   if (pair == nullptr) pair = form_pair(now, base, *remote);

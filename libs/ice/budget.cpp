@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 // Of our choosing.
 constexpr unsigned kForProven = 2;            // destinations of an attempt
+constexpr unsigned kForOthers = 1;            // of those: for others than peer-reflexive ones
 constexpr unsigned kAttempts = 4;             // in a row
 constexpr std::chrono::seconds kAttempt{10};  // and one each
 
@@ -36,9 +37,10 @@ void Budget::spend(Instant now) {
   sent_.push_back(now);
 }
 
-bool Budget::admit(const Endpoint& destination, bool proven) {
+bool Budget::admit(const Endpoint& destination, bool proven, bool learned) {
   if (taken_.contains(destination)) return true;
-  const unsigned limit = proven || destinations_ <= kForProven ? destinations_ : destinations_ - kForProven;
+  const unsigned kept = !proven ? kForProven : learned ? kForOthers : 0;
+  const unsigned limit = destinations_ <= kForProven ? destinations_ : destinations_ - kept;
   if (taken_.size() >= limit) return false;
   taken_.insert(destination);
   return true;

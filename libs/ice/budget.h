@@ -26,8 +26,10 @@ class Budget {
   void spend(Instant now);
 
   /// Whether a request may go there; takes one of the attempt's destinations if it is a new one. The last few are kept
-  /// for those who have proved to be the peer, so that unproven candidates cannot shut them out.
-  bool admit(const Endpoint& destination, bool proven);
+  /// for those who have proved to be the peer, so that unproven candidates cannot shut them out. `learned`: it is peer-
+  /// reflexive. Two symmetric NATs that filter little show a new address with each check, and none of them leads
+  /// anywhere: the very last is kept for the way through a server.
+  bool admit(const Endpoint& destination, bool proven, bool learned = false);
 
   /// A new attempt: destinations are free again but for those in use. Attempts are limited too, since the far end can
   /// start them: one that comes too soon goes on with the destinations of the one before until renewal().

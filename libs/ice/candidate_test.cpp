@@ -68,6 +68,16 @@ TEST(IceBudget, ProbesMayComeTogetherChecksMayNot) {
   EXPECT_EQ(budget.next_probe(), start + 1s);
 }
 
+TEST(IceBudget, TheLastDestinationIsNotForPeerReflexiveOnes) {
+  Budget budget(Instant(1000s), 40, 16);
+  const auto number = [](unsigned port) {
+    return Endpoint{*IpAddress::parse("203.0.113.1"), static_cast<std::uint16_t>(port)};
+  };
+  for (unsigned i = 1; i <= 15; ++i) EXPECT_TRUE(budget.admit(number(i), true, true)) << i;
+  EXPECT_FALSE(budget.admit(number(16), true, true));
+  EXPECT_TRUE(budget.admit(number(16), true));
+}
+
 TEST(IceBudget, DestinationsOfAnAttempt) {
   const Instant start(1000s);
   Budget budget(start, 40, 4);

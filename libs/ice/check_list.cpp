@@ -58,6 +58,8 @@ CheckedPair* CheckList::add(Instant now, const Pair& pair, std::uint64_t priorit
 }
 
 void CheckList::trigger(Instant now, CheckedPair& pair) {
+  if (pair.triggers >= limits_.attempts) return;
+  ++pair.triggers;
   const bool fresh = pair.state == CheckState::kInProgress && pair.sent > 0;
   pair.state = CheckState::kWaiting;
   pair.refused = false;
@@ -71,6 +73,7 @@ void CheckList::trigger(Instant now, CheckedPair& pair) {
 void CheckList::reset(Instant now, CheckedPair& pair) noexcept {
   pair.state = CheckState::kWaiting;
   pair.refused = false;
+  pair.triggers = 0;
   pair.sent = 0;
   pair.next = now;
 }
@@ -79,6 +82,7 @@ void CheckList::succeed(CheckedPair& pair) noexcept {
   pair.state = CheckState::kSucceeded;
   pair.valid = true;
   pair.refused = false;
+  pair.triggers = 0;
 }
 
 void CheckList::give_up(CheckedPair& pair) noexcept {

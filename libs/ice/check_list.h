@@ -26,8 +26,9 @@ struct CheckedPair {
   bool proven = false;     ///< an authenticated request came from there
   CheckState state = CheckState::kWaiting;
   bool triggered = false;
-  bool refused = false;  ///< kFailed, since the attempt had no destination left
-  unsigned sent = 0;     ///< requests of this check
+  unsigned triggers = 0;  ///< since it was last checked from the start, or answered
+  bool refused = false;   ///< kFailed, since the attempt had no destination left
+  unsigned sent = 0;      ///< requests of this check
   Instant last_sent{}, next{};
   bool valid = false;
   Consent consent;                             ///< of a valid pair
@@ -48,7 +49,9 @@ class CheckList {
   /// A new pair, waiting. Over the limit the pair of the lowest priority goes, perhaps this one (6.1.2.5): nullptr.
   /// Invalidates pointers.
   CheckedPair* add(Instant now, const Pair& pair, std::uint64_t priority, bool predicted);
-  /// Before all others, at once or half an RTO after its last request (7.3.1.4).
+  /// Before all others, at once or half an RTO after its last request (7.3.1.4). Where many such checks came to nothing
+  /// it goes on in its turn: between symmetric NATs both ends hear requests and never an answer, and would trigger one
+  /// another for ever.
   void trigger(Instant now, CheckedPair& pair);
   /// Checks it from the start, in its turn.
   void reset(Instant now, CheckedPair& pair) noexcept;
