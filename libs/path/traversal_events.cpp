@@ -112,6 +112,8 @@ void Traversal::Impl::on(Instant now, const PathChanged& changed) {
   if (current_) {
     ++switches_;
     if (is_direct(current_->kind) && !is_direct(changed.kind)) ++fallbacks_;
+    // Its server may have forgotten the allocation, which nobody would notice before the next refresh.
+    if (turn && current_->kind == Kind::kTurn && changed.reason == Reason::kLostProbes) turn->network_changed(now);
   }
   if (is_direct(changed.kind) && !time_to_direct_)
     time_to_direct_ = std::chrono::duration_cast<std::chrono::milliseconds>(now - started_);

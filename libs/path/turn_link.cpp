@@ -38,7 +38,7 @@ TurnLink::Peer* TurnLink::add_peer(Instant now, const Endpoint& endpoint) {
     peers_.erase(useless);
   }
   client_->add_peer(now, endpoint);
-  return &peers_.emplace_back(Peer{.endpoint = endpoint, .kept = false, .held = {}});
+  return &peers_.emplace_back(Peer{.endpoint = endpoint, .kept = false});
 }
 
 void TurnLink::send(Instant now, const Endpoint& peer, Bytes packet) {
@@ -46,7 +46,9 @@ void TurnLink::send(Instant now, const Endpoint& peer, Bytes packet) {
     queue(peer, packet);
     return;
   }
-  if (Peer* waiting = add_peer(now, peer)) waiting->held = std::move(packet);
+  // Until its permission stands, checks to a peer are lost, and the agent repeats them. Kept back and sent later they
+  // would come on top of what is paced then.
+  add_peer(now, peer);
 }
 
 void TurnLink::keep_peer(Instant now, const Endpoint& peer) {
@@ -97,11 +99,6 @@ void TurnLink::settle(Instant now) {
     settled_ = true;
     retry_at_ = now + wait_;
     wait_ = std::min(wait_ * 2, kRetryCap);
-  }
-  for (auto& peer : peers_) {
-    if (peer.held.empty() || !client_->ready(peer.endpoint)) continue;
-    queue(peer.endpoint, peer.held);
-    peer.held.clear();
   }
 }
 

@@ -28,7 +28,7 @@ class TurnLink {
   /// Allocated, or failed at least once: nothing more is to be waited for.
   bool settled() const noexcept { return settled_; }
   std::optional<Endpoint> relayed() const noexcept { return client_->relayed(); }
-  /// Towards a peer whose permission does not stand yet the newest packet waits for it.
+  /// Lost where the peer's permission does not stand yet; it is asked for.
   void send(Instant now, const Endpoint& peer, Bytes packet);
   /// This peer is worth a channel, and not forgotten for another's sake.
   void keep_peer(Instant now, const Endpoint& peer);
@@ -49,7 +49,6 @@ class TurnLink {
   struct Peer {
     Endpoint endpoint;
     bool kept = false;
-    Bytes held;  ///< waits for the permission
   };
 
   Peer* add_peer(Instant now, const Endpoint& endpoint);
