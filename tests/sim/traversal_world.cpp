@@ -256,7 +256,7 @@ void TraversalWorld::arrive_at_host(unsigned host, Flight& flight) {
   const auto inside = box.inbound(now(), flight.to, flight.from);
   if (!inside) return;
   const unsigned socket = inside->port == kSocketPorts[1] ? 1 : 0;
-  if (socket == 0 && replay_to_ == host) replay(host, flight);
+  if (socket == 0 && replayed_[host]) replay(host, flight);
   hosts_[host]->on_udp(now(), socket, flight.from, flight.bytes);
 }
 

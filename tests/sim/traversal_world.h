@@ -44,7 +44,8 @@ class TraversalWorld : private HostOutput {
   void suspend(unsigned host, std::chrono::nanoseconds time);
   void set_traffic(bool on) { traffic_ = on; }
   /// Every datagram that arrives at `host` from now on is repeated later, from a stranger's address as well.
-  void replay_to(unsigned host) { replay_to_ = host; }
+  void replay_to(unsigned host) { replayed_[host] = true; }
+  void set_noise(const Noise& noise) { options_.noise = noise; }
 
   // --- what is true -----------------------------------------------------------------------------------------------
   TraversalHost& host(unsigned number) { return *hosts_[number]; }
@@ -122,7 +123,7 @@ class TraversalWorld : private HostOutput {
   std::array<Instant, 2> asleep_until_{}, last_delivery_{}, last_by_relay_{};
   std::array<std::chrono::nanoseconds, 2> longest_gap_{};
   std::array<Place, 2> places_;
-  std::optional<unsigned> replay_to_;
+  std::array<bool, 2> replayed_{};
   bool direct_cut_ = false, relay_up_ = false, traffic_ = true;
   unsigned link_ = 0;
   std::optional<Instant> relay_back_;
