@@ -1,6 +1,7 @@
 #include "higgsnode/nat_traversal_engine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <boost/asio/post.hpp>
 

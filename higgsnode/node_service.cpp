@@ -203,6 +203,7 @@ Result<api::RegisterRequest> NodeService::make_request(std::string nonce) {
   if (auto certified = refresh_certificate(); !certified) return certified.error();
   const auto interface = wireguard_->driver().status();
   last_metrics_ = make_heartbeat().metrics;
+  registered_reflexive_ = reflexive_address();
   return make_registration({.settings = settings_,
                             .identity = identity_,
                             .networks = networks_,

@@ -74,6 +74,7 @@ class NodeService final : private ConnectionEvents {
   void log_path(const crypto::PublicKey& peer, const path::TraversalReport& report) const;
   /// The server is told how STUN sees our port, once that is known and whenever it changes.
   void follow_reflexive(Instant now);
+  std::optional<Endpoint> reflexive_address();
   nlohmann::json traversal_status();
   nlohmann::json session_status(const Session& session, Now now);
   boost::asio::awaitable<void> find_stun_servers(std::vector<api::HostPort> servers);

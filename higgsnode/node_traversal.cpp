@@ -90,13 +90,18 @@ asio::awaitable<void> NodeService::find_stun_servers(std::vector<api::HostPort> 
   if (found != traversal_->network().stun_servers) traversal_->set_stun_servers(std::move(found));
 }
 
-void NodeService::follow_reflexive(Instant now) {
+std::optional<Endpoint> NodeService::reflexive_address() {
   const auto seen = traversal_->reflexive_addresses();
   const auto v4 = std::find_if(seen.begin(), seen.end(), [](const auto& each) { return each.address.is_v4(); });
-  if (seen.empty() || !connection_.status().registered) return;
-  const auto& reflexive = v4 != seen.end() ? *v4 : seen.front();
-  const bool soon = registered_reflexive_ && now - reflexive_told_ < kReflexiveInterval;
-  if (registered_reflexive_ == reflexive || soon) return;
+  if (v4 != seen.end()) return *v4;
+  return seen.empty() ? std::nullopt : std::optional(seen.front());
+}
+
+void NodeService::follow_reflexive(Instant now) {
+  const auto reflexive = reflexive_address();
+  if (!reflexive || reflexive == registered_reflexive_ || !connection_.status().registered) return;
+  if (registered_reflexive_ && now - reflexive_told_ < kReflexiveInterval) return;
+  // Making the request notes what it tells; should that fail, the next look is a minute away.
   registered_reflexive_ = reflexive;
   reflexive_told_ = now;
   connection_.register_again();

@@ -1,7 +1,8 @@
 #include "net/nat_pmp_client.h"
 
 #include <algorithm>
-#include <cerrno>
+#include <span>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <natpmp.h>

@@ -1,5 +1,8 @@
 #include "net/pcp.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace higgs::net::pcp {
 namespace {
 

@@ -1,6 +1,7 @@
 #include "net/pcp_client.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace higgs::net::pcp {
 namespace {
