@@ -46,7 +46,7 @@ TurnOptions options_of(const ServerSettings& settings) {
   auto& limits = options.server.limits;
   limits.allocations = turn.allocations;
   limits.allocations_per_user = turn.allocations_per_session;
-  limits.rate_mbps = turn.rate_mbps;
+  limits.rate_mbps = turn.rate_mbps ? turn.rate_mbps : settings.session_rate_mbps;
   options.server.realm = turn.realm;
   // A wildcard IPv6 socket takes both families; what a client of the other family asks for is then refused as 508.
   const bool v6_listener = settings.stun_listen.address.is_v6();

@@ -35,7 +35,8 @@ void TurnSettings::declare(config::Schema& schema) {
   schema.add("turn.allocations", allocations, {.description = "standing at a time"}, in_range(1u, 16'384u));
   schema.add("turn.allocations_per_session", allocations_per_session, {.description = "standing at a time"},
              in_range(1u, 64u));
-  schema.add("turn.rate", rate_mbps, {.description = "Mbit/s each way for one allocation; default: no limit"},
+  schema.add("turn.rate", rate_mbps,
+             {.description = "Mbit/s each way for one allocation; default: as relay.session_rate"},
              in_range(0.01, 1e6));
   schema.add("turn.allow_private_peers", allow_private_peers,
              {.description = "for test networks: relay to private, loopback and link-local addresses as well"});

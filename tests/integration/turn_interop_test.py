@@ -1,6 +1,7 @@
 """TURN against coturn's own tools: `turnutils_uclient` with the credentials of a real route answer, towards
 `turnutils_peer` on an address that the session's node has announced, and towards addresses that it has not."""
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -15,10 +16,12 @@ from lab import lab as places
 from lab.lab import Lab
 from lab.programs import STUN_PORT, Program, Server
 from lab.wait import wait_until
+from lab.websocket import TEXT, WebSocket
 
 PEER_PORT, TLS_PORT = 3480, 5349
-NODE_ADDRESS, FOREIGN = places.WEB, places.PUBLIC["b"]
+NODE_ADDRESS, FOREIGN = places.WEB, places.ISP_DNS
 TRANSPORTS = {"udp": ((), STUN_PORT), "tcp": (("-t",), STUN_PORT), "tls": (("-t", "-S"), TLS_PORT)}
+SESSIONS = "/api/v1/admin/sessions"
 MESSAGES = 50
 SPOOFED_PORT, SPOOFED_REQUESTS = 40000, 2000
 MAGIC = 0x2112A442
@@ -43,7 +46,7 @@ def allocate_request(*attributes):
 
 
 class TurnInterop(unittest.TestCase):
-    server_arguments = ()
+    server_arguments = ("--turn-relay-addresses", f"{places.SERVER},2001:db8::10")
 
     @classmethod
     def setUpClass(cls):
@@ -60,13 +63,16 @@ class TurnInterop(unittest.TestCase):
         assert registered.status == 200, registered
         cls.node_id, cls.node = identity.node_id, registered.body
         cls.user = api.login(cls.lab.client_c, "alice", PASSWORD).body["accessToken"]
-        cls.peers = [cls._peer(cls.lab.web, NODE_ADDRESS), cls._peer(cls.lab.router_b, FOREIGN)]
+        cls.server.add_user("olga", PASSWORD, role="operator")
+        cls.operator = api.login(cls.lab.client_c, "olga", PASSWORD).body["accessToken"]
+        for address in (NODE_ADDRESS, places.WEB6, FOREIGN):
+            cls._peer(cls.lab.web, address)
 
     @classmethod
     def _peer(cls, host, address):
-        process = host.popen("turnutils_peer", "-L", address, "-p", str(PEER_PORT), log="peer.log")
-        wait_until(lambda: f":{PEER_PORT}" in host.run("ss", "-Hnul").stdout, 20, "the peer to listen")
-        return process
+        host.popen("turnutils_peer", "-L", address, "-p", str(PEER_PORT), log="peer.log")
+        shown = f"[{address}]" if ":" in address else address
+        wait_until(lambda: f"{shown}:{PEER_PORT}" in host.run("ss", "-Hnul").stdout, 20, "the peer to listen")
 
     @classmethod
     def _close(cls):
@@ -108,18 +114,18 @@ class TurnInterop(unittest.TestCase):
             ended = api.call(self.lab.client_c, "DELETE", f"/api/v1/sessions/{self.routes.pop()['sessionId']}", token=self.user)
             self.assertIn(ended.status, (204, 404))
 
-    def uclient(self, *arguments, transport="udp", peer=NODE_ADDRESS, password=None, check=True, timeout=120):
+    def uclient(self, *arguments, transport="udp", peer=NODE_ADDRESS, password=None, check=True, seconds=100):
         """The tool leaves its allocations behind: each run has a session of its own, so that quotas do not add up."""
         self.end_sessions()
         self.new_session()
-        return self.run_uclient(*arguments, transport=transport, peer=peer, password=password, check=check, timeout=timeout)
+        return self.run_uclient(*arguments, transport=transport, peer=peer, password=password, check=check, seconds=seconds)
 
-    def run_uclient(self, *arguments, transport="udp", peer=NODE_ADDRESS, password=None, check=True, timeout=120):
+    def run_uclient(self, *arguments, transport="udp", peer=NODE_ADDRESS, password=None, check=True, seconds=100):
         flags, port = TRANSPORTS[transport]
         turn = self.route["turn"][0]
         done = self.lab.client_c.run(
-            "turnutils_uclient", *flags, "-p", port, "-u", turn["username"], "-w", password or turn["credential"], "-e", peer,
-            "-r", PEER_PORT, *arguments, places.SERVER, check=False, timeout=timeout)
+            "timeout", seconds, "turnutils_uclient", *flags, "-p", port, "-u", turn["username"], "-w", password or turn["credential"], "-e", peer,
+            "-r", PEER_PORT, *arguments, places.SERVER, check=False, timeout=seconds + 20)
         done.text = done.stdout + done.stderr
         if check:
             self.assertEqual(done.returncode, 0, done.text)
@@ -168,8 +174,49 @@ class TurnInterop(unittest.TestCase):
 
     def test_odd_requests_do_no_harm(self):
         self.assert_all_came_back(self.uclient("-c", "-G", "-n", str(MESSAGES)), MESSAGES)
-        self.uclient("-c", "-N", "-R", "-n", "5", check=False)
+        # The tool's own bad requests; it waits for ever for answers that rubbish does not get.
+        for flag in ("-N", "-R"):
+            self.uclient("-c", flag, "-n", "5", check=False, seconds=10)
         self.assert_all_came_back(self.uclient("-c", "-n", str(MESSAGES)), MESSAGES)
+
+    def test_what_the_node_tells_through_the_relay_may_be_reached(self):
+        """A candidate of the node, of either family; and the path that the client says is kept."""
+        refused = self.uclient("-c", "-x", "-n", "1", peer=places.WEB6, check=False)
+        self.assertIn("error 403 (Forbidden)", refused.text)
+        self.end_sessions()
+        self.new_session()
+        session = self.route["sessionId"]
+        node = WebSocket(self.lab.web, f"/relay/{self.node_id}", self.node["relayToken"])
+        self.addCleanup(node.close)
+        client = WebSocket(self.lab.client_c, f"/relay/{session}", self.route["sessionToken"])
+        self.addCleanup(client.close)
+
+        def say(link, direction, **payload):
+            link.send(TEXT, json.dumps({"type": "control", "sessionId": session, "direction": direction, "payload": payload}).encode())
+
+        def hear(link, action):
+            while True:
+                heard = json.loads(link.receive()[1])
+                if heard["payload"]["action"] == action:
+                    return heard["payload"]
+
+        say(node, "to-server", action="session-ready", channel=hear(node, "session-open")["channel"], fresh=True)
+        hear(client, "session-ready")
+        for address in (places.WEB6, FOREIGN, "10.2.0.2"):
+            say(node, "to-client", action="candidate", generation=1, type="host", address=address, port=PEER_PORT, priority=1, foundation="1")
+            self.assertEqual(hear(client, "candidate")["address"], address)
+        self.assert_all_came_back(self.run_uclient("-c", "-x", "-n", str(MESSAGES), peer=places.WEB6), MESSAGES)
+        self.assert_all_came_back(self.run_uclient("-c", "-n", str(MESSAGES), peer=FOREIGN), MESSAGES)
+        self.assertIn("error 403 (Forbidden)", self.run_uclient("-c", "-n", "1", peer="10.2.0.2", check=False).text)
+
+        say(client, "to-node", action="path-changed", epoch=1, path="turn")
+        self.assertEqual(hear(node, "path-changed")["path"], "turn")
+        wait_until(lambda: self.kept_path(session) == "turn", 20, "the path to be kept")
+
+    def kept_path(self, session):
+        listed = api.call(self.lab.client_c, "GET", SESSIONS, token=self.operator)
+        self.assertEqual(listed.status, 200, listed.body)
+        return {row["sessionId"]: row["path"] for row in listed.body["sessions"]}[session]
 
     # --- what must not ----------------------------------------------------------------------------------------
 
