@@ -83,6 +83,20 @@ TEST_F(CommandLineTest, ChecksTheConfiguration) {
   EXPECT_EQ(run({"check-config", "--config", "/nonexistent"}), 2);
 }
 
+TEST_F(CommandLineTest, TheSecondStunAddressMustBeASecondOne) {
+  const auto check = [&](const std::string& text) {
+    return run({"check-config", "--config", write("stun.toml", text)});
+  };
+  const std::string first = "stun_listen = \"192.0.2.1:3478\"\n[stun]\n";
+  EXPECT_EQ(check(first + "alternate_address = \"192.0.2.2\"\n"), 0) << err_;
+  EXPECT_EQ(check("[stun]\nalternate_address = \"192.0.2.2\"\n"), 2);
+  EXPECT_NE(err_.find("stun_listen"), std::string::npos);
+  EXPECT_EQ(check(first + "alternate_address = \"192.0.2.1\"\n"), 2);
+  EXPECT_EQ(check(first + "alternate_address = \"2001:db8::1\"\n"), 2);
+  EXPECT_EQ(check(first + "alternate_address = \"192.0.2.2\"\nalternate_port = 3478\n"), 2);
+  EXPECT_EQ(check(first + "alternate_address = \"192.0.2.2\"\nexternal_address = \"198.51.100.1\"\n"), 2);
+}
+
 TEST_F(CommandLineTest, PrintsTheEffectiveConfiguration) {
   EXPECT_EQ(run({"run", "--print-config", "--config", write("a.toml", "mtu = 1300\n"), "--listen", "127.0.0.1:9"}), 0);
   EXPECT_NE(out_.find("mtu = 1300"), std::string::npos) << out_;

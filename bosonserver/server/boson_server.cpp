@@ -118,6 +118,8 @@ class BosonServer::Impl {
           "STUN has one address: peers learn theirs, but not what their NAT does (no tests of mapping and "
           "filtering); a second one is stun.alternate_address");
     options.sink = turn.start(certificate.certificate_pem, certificate.private_key_pem, random);
+    options.external = settings.stun_external_address;
+    options.alternate_external = settings.stun_alternate_external_address;
     auto started = StunServer::start(options);
     if (!started)
       throw std::runtime_error("cannot listen on " + settings.stun_listen.to_string() +

@@ -65,6 +65,8 @@ void declare_api(config::Schema& schema, ApiSettings& api) {
 
 std::optional<std::string> stun_problem(const ServerSettings& settings) {
   if (!settings.stun_alternate_address) return std::nullopt;
+  if (settings.stun_external_address.has_value() != settings.stun_alternate_external_address.has_value())
+    return "external addresses are needed of both addresses or of none";
   const auto& [address, port] = settings.stun_listen;
   const IpAddress& other = *settings.stun_alternate_address;
   if (address.is_unspecified()) return "needs a stun_listen that names the first address";
@@ -91,6 +93,10 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("stun.alternate_address", stun_alternate_address,
              {.description = "second address of this machine, so that peers can learn what their NAT does"});
   schema.add("stun.alternate_port", stun_alternate_port, {.description = "second port, of both addresses"});
+  schema.add("stun.external_address", stun_external_address,
+             {.description = "how the internet sees the first address, of a server behind a NAT that keeps ports"});
+  schema.add("stun.alternate_external_address", stun_alternate_external_address,
+             {.description = "how the internet sees the second address"});
   schema.add("metrics_listen", metrics_listen, {.description = "Prometheus (HTTP)"});
   schema.add("public_url", public_url, {.description = "https://HOST:PORT under which nodes and clients reach us"});
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});

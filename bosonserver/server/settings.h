@@ -21,6 +21,7 @@ struct ServerSettings {
   Endpoint stun_listen{IpAddress{}, 3478};
   std::optional<IpAddress> stun_alternate_address;  ///< unset: no behaviour discovery
   std::uint16_t stun_alternate_port = 3479;
+  std::optional<IpAddress> stun_external_address, stun_alternate_external_address;
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory

@@ -95,8 +95,8 @@ class StunServer::Impl : private StunSocket::Owner, private DatagramSender {
       return;
     }
     const std::size_t here = number_of(socket);
-    stun::BindingServer server{options_.software, local, std::nullopt};
-    if (sockets_[3]) server.other = sockets_[here ^ 3]->local();
+    stun::BindingServer server{options_.software, told(local), std::nullopt};
+    if (sockets_[3]) server.other = told(sockets_[here ^ 3]->local());
     const auto given = stun::answer_binding(datagram, source, server, answer_);
     if (!counted(given.outcome) || given.bytes.empty()) return;
     if (!limiter_.allow(loop_.now().monotonic, source.address)) {
@@ -107,6 +107,14 @@ class StunServer::Impl : private StunSocket::Owner, private DatagramSender {
     const std::size_t from = here ^ (given.change_port ? 1u : 0u) ^ (given.change_address ? 2u : 0u);
     const Endpoint to{source.address, given.port.value_or(source.port)};
     sockets_[from]->send(from == here ? local.address : sockets_[from]->local().address, to, given.bytes);
+  }
+
+  /// An end of ours as the client sees it.
+  Endpoint told(const Endpoint& end) const noexcept {
+    if (options_.external && end.address == options_.listen.address) return {*options_.external, end.port};
+    if (options_.alternate_external && options_.alternate && end.address == options_.alternate->address)
+      return {*options_.alternate_external, end.port};
+    return end;
   }
 
   /// Whether there is an answer to give.

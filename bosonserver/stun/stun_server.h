@@ -21,6 +21,8 @@ struct StunOptions {
   /// Makes behaviour discovery possible; `listen` then names an address of the same family. The four ports are those of
   /// both addresses with both port numbers; port 0: a free one.
   std::optional<Endpoint> alternate;
+  /// How the internet sees the two addresses, where a NAT that keeps ports stands before this server.
+  std::optional<IpAddress> external, alternate_external;
   SourceLimits limits;
   std::string software = "bosonserver";
   /// Not owned; outlives the server.

@@ -204,6 +204,23 @@ TEST_F(TwoAddresses, AnswerGoesToTheResponsePort) {
   EXPECT_EQ(stun::read_binding_response(bytes, transaction_), client_.local());
 }
 
+TEST_F(TwoAddresses, BehindANatTheOutsideAddressesAreTold) {
+  StunOptions options;
+  options.listen = *Endpoint::parse("127.0.0.3:0");
+  options.alternate = Endpoint::parse("127.0.0.4:0");
+  options.external = IpAddress::parse("198.51.100.1");
+  options.alternate_external = IpAddress::parse("198.51.100.2");
+  const auto server = std::move(StunServer::start(options).value());
+  client_.send(server->local(), request(6));
+  const auto [from, bytes] = client_.receive();
+  EXPECT_EQ(from, server->alternate());
+  const auto message = stun::parse(bytes);
+  ASSERT_TRUE(message);
+  const Endpoint outside{*options.alternate_external, from.port};
+  EXPECT_EQ(message->address(stun::AttributeType::kOtherAddress), outside);
+  EXPECT_EQ(message->address(stun::AttributeType::kResponseOrigin), outside);
+}
+
 TEST_F(TwoAddresses, TakenPortsAreAnError) {
   StunOptions options;
   options.listen = *Endpoint::parse("127.0.0.3:0");

@@ -38,6 +38,12 @@ bool same(const stun::BehaviourReport& a, const std::optional<stun::BehaviourRep
   return b && a.nat == b->nat && a.allocation == b->allocation && address(a) == address(*b);
 }
 
+/// A server that was silent, or half of it, may be there in a minute.
+bool conclusive(const stun::BehaviourReport& report) {
+  if (report.nat == stun::NatClass::kUdpBlocked) return false;
+  return report.nat != stun::NatClass::kUnknown || !report.server_complete;
+}
+
 nlohmann::json read_memory(const std::filesystem::path& path) {
   const auto text = runtime::read_file_if_there(path);
   if (!text || !*text) return nullptr;
@@ -79,51 +85,57 @@ NatTypeMonitor::NatTypeMonitor(const asio::any_io_executor& executor, NatTypeMon
 void NatTypeMonitor::set_server(StunServerName server) {
   if (server_ == server) return;
   server_ = std::move(server);
+  ++wanted_;
   wake_.notify();
 }
 
 void NatTypeMonitor::network_changed() {
   report_.reset();
+  ++wanted_;
   wake_.notify();
 }
 
 asio::awaitable<void> NatTypeMonitor::run(std::function<void()> changed) {
+  std::uint64_t asked = 0;
+  Instant next{};
   for (;;) {
+    const Instant now = runtime::now().monotonic;
     if (!server_) {
       co_await wake_.wait();
-      auto settling = runtime::sleep_for(kSettleTime);
-      co_await std::move(settling);
       continue;
     }
-    const auto before = report_;
+    if (asked == wanted_ && now < next) {
+      co_await wake_.wait_for(next - now);
+      continue;
+    }
+    if (asked != 0 && asked != wanted_) {
+      auto settling = runtime::sleep_for(kSettleTime);
+      co_await std::move(settling);
+    }
+    asked = wanted_;
     auto discovering = discover();
-    const bool known = co_await std::move(discovering);
-    if (known && changed && report_ && !same(*report_, before)) changed();
-    const bool woken = co_await wake_.wait_for(known ? std::chrono::nanoseconds(kInterval) : kRetryInterval);
-    if (!woken) continue;
-    auto settling = runtime::sleep_for(kSettleTime);
-    co_await std::move(settling);
+    const auto found = co_await std::move(discovering);
+    next =
+        runtime::now().monotonic + (found && conclusive(*found) ? std::chrono::nanoseconds(kInterval) : kRetryInterval);
+    if (!found || asked != wanted_) continue;  // of a network that we have left
+    const bool news = !same(*found, report_);
+    report_ = *found;
+    remember();
+    if (!news) continue;
+    log::info("NAT", {{"type", std::string(to_string(found->nat))}});
+    if (changed) changed();
   }
 }
 
-/// False: to be tried again soon.
-asio::awaitable<bool> NatTypeMonitor::discover() {
+asio::awaitable<std::optional<stun::BehaviourReport>> NatTypeMonitor::discover() {
   auto resolving = resolve();
   const auto endpoint = co_await std::move(resolving);
-  if (!endpoint) co_return false;
+  if (!endpoint) co_return std::nullopt;
   auto discovering = discover_nat({*endpoint, options_.mark}, random_);
   const auto found = co_await std::move(discovering);
-  if (!found) {
-    log::debug("what the NAT does cannot be found out", {{"reason", found.error().message()}});
-    co_return false;
-  }
-  const bool news = !same(*found, report_);
-  report_ = *found;
-  remember();
-  if (news) log::info("NAT", {{"type", std::string(to_string(found->nat))}, {"server", endpoint->to_string()}});
-  // A server that was silent, or half of it, may be there in a minute.
-  co_return found->nat != stun::NatClass::kUdpBlocked &&
-      (found->nat != stun::NatClass::kUnknown || !found->server_complete);
+  if (found) co_return *found;
+  log::debug("what the NAT does cannot be found out", {{"reason", found.error().message()}});
+  co_return std::nullopt;
 }
 
 asio::awaitable<std::optional<Endpoint>> NatTypeMonitor::resolve() {

@@ -61,7 +61,7 @@ class NatTypeMonitor {
 
  private:
   boost::asio::awaitable<std::optional<Endpoint>> resolve();
-  boost::asio::awaitable<bool> discover();
+  boost::asio::awaitable<std::optional<stun::BehaviourReport>> discover();
   void recall();
   void remember() const;
   std::vector<std::string> addresses() const;
@@ -71,6 +71,7 @@ class NatTypeMonitor {
   RandomSource& random_;
   runtime::AsyncEvent wake_;
   std::optional<StunServerName> server_;
+  std::uint64_t wanted_ = 0;  ///< counts what makes an earlier report worthless
   std::optional<stun::BehaviourReport> report_;
 };
 
