@@ -114,6 +114,7 @@ nlohmann::json NodeService::traversal_status() {
           {"listenPort", interface ? interface->listen_port : 0},
           {"reflexive", strings(traversal_->reflexive_addresses())},
           {"stunServers", strings(traversal_->network().stun_servers)},
+          {"strayStun", interface ? interface->traversal.stun_for_nobody : 0},
           {"portMapping", mapping ? port_mapping_json(*mapping) : nlohmann::json()},
           {"counters", counters_json(traversal_->counters())}};
 }
@@ -140,6 +141,9 @@ nlohmann::json NodeService::session_status(const Session& session, Now now) {
       report->round_trip ? nlohmann::json(static_cast<double>(report->round_trip->count()) / 1000) : nlohmann::json();
   json["lossPercent"] = report->loss * 100;
   json["timeToDirectMs"] = report->time_to_direct ? nlohmann::json(report->time_to_direct->count()) : nlohmann::json();
+  const auto& ice = report->ice;
+  json["refusedStun"] = ice.bad_integrity + ice.unknown_user + ice.unmatched + ice.malformed + ice.replayed;
+  json["refusedCandidates"] = ice.candidates_dropped + ice.destinations_refused;
   json["switches"] = report->switches;
   json["fallbacks"] = report->fallbacks;
   json["restarts"] = report->restarts;

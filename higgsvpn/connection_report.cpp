@@ -70,7 +70,11 @@ void Connection::report_path(ConnectionReport& report) {
   report.path_switches = path->switches;
   report.path_fallbacks = path->fallbacks;
   report.path_restarts = path->restarts;
-  report.duplicated_packets = session_->traversal_counters().duplicated;
+  const auto counters = session_->traversal_counters();
+  report.duplicated_packets = counters.duplicated;
+  const auto& ice = path->ice;
+  report.refused_stun =
+      counters.stun_for_nobody + ice.bad_integrity + ice.unknown_user + ice.unmatched + ice.malformed + ice.replayed;
 }
 
 }  // namespace higgs::vpn

@@ -29,6 +29,7 @@ struct ConnectionReport {
   std::optional<std::int64_t> time_to_direct_ms;
   std::uint64_t path_switches = 0, path_fallbacks = 0, path_restarts = 0;
   std::uint64_t duplicated_packets = 0;  ///< over a second path, while one was in doubt
+  std::uint64_t refused_stun = 0;        ///< forged, replayed, malformed, or for nobody here
   std::string nat_type;                  ///< as in proto/openapi.yaml; empty: not known
   std::string ifname;
   std::vector<IpAddress> addresses, dns;

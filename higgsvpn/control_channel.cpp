@@ -90,6 +90,7 @@ std::string encode_report(const ConnectionReport& report) {
               {"pathFallbacks", report.path_fallbacks},
               {"pathRestarts", report.path_restarts},
               {"duplicatedPackets", report.duplicated_packets},
+              {"refusedStun", report.refused_stun},
               {"natType", report.nat_type.empty() ? json(nullptr) : json(report.nat_type)},
               {"interface", report.ifname.empty() ? json(nullptr) : json(report.ifname)},
               {"addresses", texts(report.addresses)},
@@ -128,6 +129,7 @@ std::optional<ConnectionReport> parse_report(const std::string& text) try {
   report.path_fallbacks = all.at("pathFallbacks").get<std::uint64_t>();
   report.path_restarts = all.at("pathRestarts").get<std::uint64_t>();
   report.duplicated_packets = all.at("duplicatedPackets").get<std::uint64_t>();
+  report.refused_stun = all.at("refusedStun").get<std::uint64_t>();
   if (all.at("natType").is_string()) report.nat_type = all["natType"].get<std::string>();
   if (all.at("interface").is_string()) report.ifname = all["interface"].get<std::string>();
   report.addresses = addresses(all.at("addresses"));

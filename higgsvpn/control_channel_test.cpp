@@ -24,6 +24,7 @@ TEST(ControlChannel, ReportsSurviveTheWay) {
   report.path_remote = *Endpoint::parse("192.0.2.1:4000");
   report.path_round_trip_ms = 7.5, report.path_loss = 0.25, report.time_to_direct_ms = 340;
   report.path_switches = 5, report.path_fallbacks = 6, report.path_restarts = 7, report.duplicated_packets = 8;
+  report.refused_stun = 9;
   report.nat_type = "Symmetric";
   report.ifname = "higgs0";
   report.addresses = {*IpAddress::parse("10.7.0.2"), *IpAddress::parse("fd00::2")};

@@ -4,11 +4,12 @@ import ipaddress
 import socket
 import struct
 import threading
-import time
 
 from lab.capture import STUN_COOKIE
 
-Datagram = collections.namedtuple("Datagram", "time outgoing source target payload")  # source and target: (address, port)
+# Of the kernel's clock in seconds; source and target: (address, port).
+Datagram = collections.namedtuple("Datagram", "time outgoing source target payload")
+SO_TIMESTAMPNS, TIMESPEC = 35, struct.Struct("@qq")
 ETH_P_ALL, ETH_IPV4, UDP = 3, 0x0800, 17
 PACKET_OUTGOING = 4
 STUN_HEADER = struct.Struct("!HHI12s")
@@ -23,6 +24,7 @@ class Tap:
         self.seen, self._on_datagram, self._stopping = [], on_datagram, False
         self._socket = host.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.bind((interface, ETH_P_ALL))
         self._socket.settimeout(0.1)
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -31,10 +33,11 @@ class Tap:
     def _run(self):
         while not self._stopping:
             try:
-                frame, where = self._socket.recvfrom(1 << 16)
+                frame, ancillary, _, where = self._socket.recvmsg(1 << 16, socket.CMSG_SPACE(TIMESPEC.size))
             except TimeoutError:
                 continue
-            datagram = parse(frame, where[2] == PACKET_OUTGOING)
+            seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
+            datagram = parse(frame, where[2] == PACKET_OUTGOING, seconds + nanoseconds / 1e9)
             if datagram:
                 self.seen.append(datagram)
                 if self._on_datagram:
@@ -55,14 +58,14 @@ class Tap:
             self.stop()
 
 
-def parse(frame, outgoing):
+def parse(frame, outgoing, moment):
     """The datagram in an Ethernet frame, or None."""
     if len(frame) < 42 or struct.unpack_from("!H", frame, 12)[0] != ETH_IPV4 or frame[23] != UDP:
         return None
     at = 14 + (frame[14] & 0xF) * 4
     source_port, target_port, length = struct.unpack_from("!HHH", frame, at)
     addresses = [str(ipaddress.ip_address(frame[start:start + 4])) for start in (26, 30)]
-    return Datagram(time.monotonic(), outgoing, (addresses[0], source_port), (addresses[1], target_port), frame[at + 8:at + length])
+    return Datagram(moment, outgoing, (addresses[0], source_port), (addresses[1], target_port), frame[at + 8:at + length])
 
 
 def is_stun(datagram):
