@@ -135,7 +135,7 @@ void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
     (void)driver_.send_control(link, relay::encode_control(reply));
   } else if (const auto* close = std::get_if<relay::SessionClose>(&control->payload);
              close != nullptr && control->session) {
-    sessions_.close(link, *control->session, *close);
+    sessions_.close(runtime::now(), link, *control->session, *close);
   } else if (const auto* told = std::get_if<relay::PeerMessage>(&control->payload);
              told != nullptr && control->session) {
     const auto* session = sessions_.find(link, *control->session);

@@ -1,6 +1,7 @@
 #include "higgsnode/session_manager.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace higgs::node {
 
@@ -32,6 +33,24 @@ std::optional<RefusalReason> SessionManager::fault_of(const SessionId& id, const
   return same ? std::nullopt : std::optional(RefusalReason::kPolicy);
 }
 
+/// What is only kept for a client that may come back does not stand in another's way: the server knows it no more, and
+/// may have given its addresses to somebody else.
+void SessionManager::make_way(const SessionId& id, const relay::SessionOpen& request) {
+  const auto end_if_gone = [this, &id](const SessionId& holder) {
+    const auto held = sessions_.find(holder);
+    if (holder != id && held != sessions_.end() && held->second.client_gone) end(held);
+  };
+  if (const auto key = by_key_.find(request.wireguard_public_key); key != by_key_.end())
+    end_if_gone(SessionId(key->second));
+  for (const auto& address : request.addresses)
+    if (const auto holder = by_address_.find(address); holder != by_address_.end())
+      end_if_gone(SessionId(holder->second));
+  if (sessions_.contains(id) || sessions_.size() < most_sessions_) return;
+  const auto gone =
+      std::find_if(sessions_.begin(), sessions_.end(), [](const auto& s) { return s.second.client_gone; });
+  if (gone != sessions_.end()) end(gone);
+}
+
 SessionManager::Answer SessionManager::open(Now now, tunnel::LinkId link, const SessionId& id,
                                             const relay::SessionOpen& request) {
   const auto refuse = [&](RefusalReason reason) -> Answer {
@@ -41,6 +60,7 @@ SessionManager::Answer SessionManager::open(Now now, tunnel::LinkId link, const 
   if (!in_force_) return refuse(RefusalReason::kPolicy);
   if (draining_) return refuse(RefusalReason::kDraining);
   if (request.channel == 0) return refuse(RefusalReason::kPolicy);
+  make_way(id, request);
   if (const auto fault = fault_of(id, request)) return refuse(*fault);
 
   const auto where = tunnel::relay_address(link, request.channel);
@@ -53,6 +73,7 @@ SessionManager::Answer SessionManager::open(Now now, tunnel::LinkId link, const 
     session.link = link;
     session.channel = request.channel;
     session.link_lost.reset();
+    session.client_gone = false;
     ++session.moves;
     ++counters_.moved;
     return relay::SessionReady{request.channel, false};
@@ -72,7 +93,7 @@ SessionManager::Answer SessionManager::open(Now now, tunnel::LinkId link, const 
   return relay::SessionReady{request.channel, true};
 }
 
-void SessionManager::close(tunnel::LinkId link, const SessionId& id, const relay::SessionClose& request) {
+void SessionManager::close(Now now, tunnel::LinkId link, const SessionId& id, const relay::SessionClose& request) {
   const auto known = sessions_.find(id);
   const bool of_present_channel = known != sessions_.end() && known->second.link == link &&
                                   (!request.channel || *request.channel == known->second.channel);
@@ -80,7 +101,15 @@ void SessionManager::close(tunnel::LinkId link, const SessionId& id, const relay
     ++counters_.unknown_closes;
     return;
   }
-  end(known);
+  auto& session = known->second;
+  if (request.reason != relay::CloseReason::kClientGone || !peers_.carried_without_relay(session.key)) {
+    end(known);
+    return;
+  }
+  if (std::exchange(session.client_gone, true)) return;
+  ++counters_.kept;
+  session.link_lost = now.monotonic;
+  peers_.relay_lost(session.key);
 }
 
 void SessionManager::end(std::unordered_map<SessionId, Session>::iterator session) {
@@ -122,7 +151,8 @@ void SessionManager::expire(Now now) {
   std::vector<SessionId> gone;
   for (auto& [id, session] : sessions_) {
     if (!session.link_lost) continue;
-    if (!has_link_ && peers_.carried_without_relay(session.key)) session.carried = now.monotonic;
+    if (!has_link_ && !session.client_gone && peers_.carried_without_relay(session.key))
+      session.carried = now.monotonic;
     if (now.monotonic - std::max(*session.link_lost, session.carried) >= kLinklessLifetime) gone.push_back(id);
   }
   for (const auto& id : gone) {

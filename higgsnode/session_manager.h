@@ -28,6 +28,7 @@ struct Session {
   tunnel::LinkId link = 0;
   relay::Channel channel = 0;
   std::optional<Instant> link_lost;  ///< since when no link carries it
+  bool client_gone = false;          ///< the server has closed it, since the client's link is lost; a path keeps it
   Instant carried{};                 ///< when a path beside the relay was last seen to carry it, without any link
   WallTime opened{};
   std::uint64_t moves = 0;  ///< to another channel or link
@@ -35,12 +36,14 @@ struct Session {
 
 struct SessionCounters {
   std::uint64_t opened = 0, moved = 0, closed = 0, expired = 0, refused = 0, unknown_closes = 0;
+  std::uint64_t kept = 0;  ///< although the server had closed them
 };
 
 class SessionManager {
  public:
   /// A session whose link is gone ends when WireGuard's own would (paper, 6.2: REJECT-AFTER-TIME). While there is no
-  /// link at all, a path beside the relay keeps it; once there is one, the server opens again what is to go on.
+  /// link at all, a path beside the relay keeps it; once there is one, the server opens again what is to go on. A path
+  /// beside the relay also keeps it that long when only the client has lost its link.
   static constexpr std::chrono::seconds kLinklessLifetime{180};
 
   using Answer = std::variant<relay::SessionReady, relay::SessionRefused>;
@@ -55,8 +58,9 @@ class SessionManager {
   void drain() noexcept { draining_ = true; }
 
   Answer open(Now now, tunnel::LinkId link, const SessionId& id, const relay::SessionOpen& request);
-  /// A close for a channel that the session has left is ignored.
-  void close(tunnel::LinkId link, const SessionId& id, const relay::SessionClose& request);
+  /// A close for a channel that the session has left is ignored. Of a client that is gone for the server only, the
+  /// session stays for a while, unless another needs what it holds.
+  void close(Now now, tunnel::LinkId link, const SessionId& id, const relay::SessionClose& request);
   void close_all();
   void link_lost(Now now, tunnel::LinkId link);
   void link_up() noexcept { has_link_ = true; }
@@ -71,6 +75,7 @@ class SessionManager {
 
  private:
   std::optional<relay::RefusalReason> fault_of(const SessionId& id, const relay::SessionOpen& request) const;
+  void make_way(const SessionId& id, const relay::SessionOpen& request);
   void end(std::unordered_map<SessionId, Session>::iterator session);
 
   PeerTable& peers_;

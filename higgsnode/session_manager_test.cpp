@@ -124,7 +124,7 @@ TEST_F(Sessions, AKeyOfAnotherSessionIsRefused) {
   EXPECT_EQ(refusal(manager_.open(now_, 5, id(2), twin)), RefusalReason::kKeyInUse);
   EXPECT_EQ(peers_.peers[key(1)].where, tunnel::relay_address(5, 9));
   // Once the first has ended the key is free.
-  manager_.close(5, id(1), {9, CloseReason::kEnded});
+  manager_.close(now_, 5, id(1), {9, CloseReason::kEnded});
   EXPECT_EQ(fresh(manager_.open(now_, 5, id(2), twin)), true);
 }
 
@@ -164,12 +164,12 @@ TEST_F(Sessions, ASessionCannotChangeItsKeyOrAddresses) {
 TEST_F(Sessions, CloseOfAChannelThatWasLeftOrIsUnknownChangesNothing) {
   ASSERT_EQ(fresh(open(1, 5, 9)), true);
   ASSERT_EQ(fresh(open(1, 5, 11)), false);
-  manager_.close(5, id(1), {9, CloseReason::kClientGone});
-  manager_.close(4, id(1), {11, CloseReason::kClientGone});
-  manager_.close(5, id(2), {1, CloseReason::kEnded});
+  manager_.close(now_, 5, id(1), {9, CloseReason::kClientGone});
+  manager_.close(now_, 4, id(1), {11, CloseReason::kClientGone});
+  manager_.close(now_, 5, id(2), {1, CloseReason::kEnded});
   EXPECT_EQ(manager_.size(), 1u);
   EXPECT_EQ(manager_.counters().unknown_closes, 3u);
-  manager_.close(5, id(1), {11, CloseReason::kClientGone});
+  manager_.close(now_, 5, id(1), {11, CloseReason::kClientGone});
   EXPECT_EQ(manager_.size(), 0u);
   EXPECT_TRUE(peers_.peers.empty());
   EXPECT_EQ(ended_, std::vector{id(1)});
@@ -180,7 +180,7 @@ TEST_F(Sessions, AboveTheLimitAndWhileDrainingNothingNewIsServed) {
   for (unsigned i = 1; i <= kMost; ++i) ASSERT_EQ(fresh(open(i + 1, 5, i)), true);
   EXPECT_EQ(refusal(open(9, 5, 9)), RefusalReason::kFull);
   EXPECT_EQ(fresh(open(2, 6, 1)), false) << "a known session moves even when full";
-  manager_.close(6, id(2), {1, CloseReason::kEnded});
+  manager_.close(now_, 6, id(2), {1, CloseReason::kEnded});
   manager_.drain();
   EXPECT_EQ(refusal(open(9, 5, 9)), RefusalReason::kDraining);
 }
@@ -247,6 +247,73 @@ TEST_F(Sessions, OnceTheLinkIsBackTheServerSaysWhatGoesOn) {
   now_.monotonic += SessionManager::kLinklessLifetime;
   manager_.expire(now_);
   EXPECT_EQ(manager_.size(), 0u) << "a session that was ended meanwhile must not go on for ever";
+}
+
+class SessionsOfAClientThatIsGone : public Sessions {
+ protected:
+  SessionsOfAClientThatIsGone() {
+    manager_.link_up();
+    EXPECT_EQ(fresh(open(1, 5, 9)), true);
+    peers_.direct = true;
+    manager_.close(now_, 5, id(1), {9, CloseReason::kClientGone});
+  }
+};
+
+TEST_F(SessionsOfAClientThatIsGone, ADirectPathKeepsThePeerForAWhile) {
+  EXPECT_TRUE(peers_.peers.contains(key(1))) << "its client may have lost the relay alone";
+  EXPECT_EQ(peers_.without_relay, 1);
+  EXPECT_EQ(manager_.find(5, id(1)), nullptr) << "the server speaks for it no more";
+  now_.monotonic += SessionManager::kLinklessLifetime - 1ms;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 1u);
+  now_.monotonic += 1ms;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 0u) << "for ever it must not go on";
+  EXPECT_EQ(manager_.counters().kept, 1u);
+}
+
+TEST_F(SessionsOfAClientThatIsGone, ItEndsInTimeAlsoWhenOurOwnLinkIsLostMeanwhile) {
+  manager_.link_lost(now_, 5);
+  now_.monotonic += SessionManager::kLinklessLifetime;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 0u);
+}
+
+TEST_F(SessionsOfAClientThatIsGone, OpenedAgainThePeerMovesAndIsNotFresh) {
+  EXPECT_EQ(fresh(open(1, 5, 12)), false);
+  EXPECT_EQ(peers_.added, 1);
+  EXPECT_EQ(peers_.peers[key(1)].where, tunnel::relay_address(5, 12));
+  now_.monotonic += 1h;
+  manager_.expire(now_);
+  EXPECT_EQ(manager_.size(), 1u);
+  manager_.close(now_, 5, id(1), {9, CloseReason::kClientGone});
+  EXPECT_NE(manager_.find(5, id(1)), nullptr) << "of the channel before";
+}
+
+TEST_F(SessionsOfAClientThatIsGone, ARealEndEndsIt) {
+  manager_.close(now_, 5, id(1), {9, CloseReason::kBanned});
+  EXPECT_EQ(manager_.size(), 0u);
+  EXPECT_TRUE(peers_.peers.empty());
+}
+
+TEST_F(SessionsOfAClientThatIsGone, ItHoldsNothingThatAnotherSessionIsGiven) {
+  auto heir = request(2, 10);
+  heir.addresses[0] = request(1, 9).addresses[0];
+  EXPECT_EQ(fresh(manager_.open(now_, 5, id(2), heir)), true);
+  EXPECT_FALSE(peers_.peers.contains(key(1)));
+  EXPECT_EQ(ended_, std::vector{id(1)});
+}
+
+TEST_F(SessionsOfAClientThatIsGone, ItMakesRoomOnAFullNode) {
+  for (unsigned i = 2; i <= kMost + 1; ++i) EXPECT_EQ(fresh(open(i, 5, i + 20)), true);
+  EXPECT_EQ(ended_, std::vector{id(1)});
+  EXPECT_EQ(refusal(open(9, 5, 40)), RefusalReason::kFull) << "those that stand stay";
+}
+
+TEST_F(Sessions, AClientThatIsGoneWithoutAnotherPathIsForgotten) {
+  ASSERT_EQ(fresh(open(1, 5, 9)), true);
+  manager_.close(now_, 5, id(1), {9, CloseReason::kClientGone});
+  EXPECT_EQ(manager_.size(), 0u);
 }
 
 TEST_F(Sessions, AreFoundByTheirLinkAndKey) {
