@@ -132,10 +132,10 @@ void Agent::Impl::validated(Instant now, CheckedPair& pair, std::chrono::nanosec
   emit(PairValid{pair.pair, std::chrono::duration_cast<std::chrono::microseconds>(round_trip)});
   if (pair.peer_sends_on) emit(PeerSendsOn{pair.pair.id, *pair.peer_sends_on});
   pair.peer_sends_on.reset();
-  // Guesses at ports have served their purpose.
+  // Guesses at ports have served their purpose, unless this is but the far end's TURN server.
+  if (pair.pair.base != Base::kSocket || pair.pair.remote_type == CandidateType::kRelayed) return;
   for (auto& other : list_.all())
-    if (other.predicted && !other.valid && other.pair.remote.address.is_v6() == pair.pair.remote.address.is_v6() &&
-        pair.pair.base == Base::kSocket)
+    if (other.predicted && !other.valid && other.pair.remote.address.is_v6() == pair.pair.remote.address.is_v6())
       list_.give_up(other);
 }
 
