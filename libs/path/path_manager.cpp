@@ -1,6 +1,7 @@
 #include "path/path_manager.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "path/path_manager_impl.h"
 
@@ -66,6 +67,9 @@ void PathManager::Impl::add(Instant now, PathId id, Kind kind, std::optional<std
     return;
   }
   paths_.emplace_back(id, kind, round_trip, limits_);
+  // A relay link that comes back: the far end may have slept, or moved, and can be asked again now.
+  const bool returned = std::exchange(relay_went_, relay_went_ && kind < Kind::kRelay) && kind >= Kind::kRelay;
+  if (returned && leads_ && policy_ != Policy::kRelayOnly && !uses_direct()) retry_.network_changed(now);
   if (!active_) {
     set_active(now, id, policy_ == Policy::kAuto ? Reason::kOnlyOne : Reason::kPolicy);
   } else if (!leads_ && leaders_path_ == id) {
@@ -74,6 +78,7 @@ void PathManager::Impl::add(Instant now, PathId id, Kind kind, std::optional<std
 }
 
 void PathManager::Impl::remove(PathId id) {
+  if (const MeasuredPath* path = find(id)) relay_went_ |= path->kind() >= Kind::kRelay;
   std::erase_if(paths_, [id](const MeasuredPath& path) { return path.id() == id; });
   if (previous_ == id) previous_.reset();
 }

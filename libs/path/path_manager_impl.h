@@ -78,7 +78,7 @@ class PathManager::Impl {
   std::uint32_t first_probe_since_change_ = 0, next_probe_ = 1, epoch_ = 0;
   Instant active_since_{}, last_call_, spare_slot_ = Instant::min();
   std::optional<Instant> last_traffic_, deadline_;
-  bool traffic_is_known_ = false, was_direct_ = false;
+  bool traffic_is_known_ = false, was_direct_ = false, relay_went_ = false;
 };
 
 }  // namespace higgs::path

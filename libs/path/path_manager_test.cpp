@@ -623,6 +623,38 @@ TEST(PathManager, TheSameAnswerTwiceIsOneAnswer) {
   EXPECT_THAT(bench.manager.active(), Optional(kRelay));
 }
 
+TEST(PathManager, ARelayThatReturnsIsAReasonToAskAgain) {
+  Bench bench;
+  bench.add(kTurn, Kind::kTurn);
+  bench.add(kRelay, Kind::kRelay);
+  bench.run(1h);
+  bench.log.clear();
+  bench.manager.remove(bench.now, kRelay);
+  bench.run(1s);
+  EXPECT_EQ(bench.of<RetryDirect>().size(), 0u);
+  bench.add(kRelay, Kind::kRelay);
+  EXPECT_EQ(bench.of<RetryDirect>().size(), 1u);
+  bench.run(1s);
+  bench.add(kV4, Kind::kDirectV4);
+  bench.run(2s);
+  bench.log.clear();
+  bench.manager.remove(bench.now, kRelay);
+  bench.add(kRelay, Kind::kRelay);
+  bench.run(10s);
+  EXPECT_EQ(bench.of<RetryDirect>().size(), 0u) << "nothing is missing";
+}
+
+TEST(PathFollower, AsksForARetryAfterALongSleep) {
+  for (const auto time : {10s, 3600s}) {
+    Bench bench(false);
+    bench.add(kRelay, Kind::kRelay);
+    bench.run(10s);
+    bench.sleep(time);
+    bench.run(10s);
+    EXPECT_EQ(bench.of<RetryDirect>().size(), time > 30s ? 1u : 0u);
+  }
+}
+
 // --- the follower ----------------------------------------------------------------------------------------------------
 
 TEST(PathFollower, FollowsTheLeaderAndNobodyElse) {

@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 constexpr std::chrono::nanoseconds kSpareSpacing = 75ms;  // between probes of paths that carry nothing: 13 a second
 constexpr std::chrono::nanoseconds kLate = 100ms;         // called later than asked for by this: do not judge
 constexpr std::chrono::nanoseconds kStall = 3s;           // by this: the machine slept, so nothing is known any more
+constexpr std::chrono::nanoseconds kLongSleep = 30s;      // by this: consent has expired (RFC 7675), at either end
 constexpr std::size_t kMaxActions = 256;                  // more probes than that nobody is going to send
 
 std::chrono::nanoseconds jittered(std::chrono::milliseconds interval, const MeasuredPath& path) noexcept {
@@ -36,6 +37,7 @@ void PathManager::Impl::wake(Instant& now) {
     }
   }
   if (slept) ++counters_.stalls;
+  if (now - expected > kLongSleep && policy_ != Policy::kRelayOnly) retry_.network_changed(now);
   deadline_ = now;
 }
 
