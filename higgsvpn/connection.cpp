@@ -345,9 +345,11 @@ void Connection::take_control(const std::string& text) {
   } else if (const auto* refused = std::get_if<relay::SessionRefused>(&payload)) {
     machine_->session_refused(now(), refused->reason);
   } else if (const auto* close = std::get_if<relay::SessionClose>(&payload)) {
+    if (close->reason == relay::CloseReason::kNodeGone) session_->on_node_away();
     machine_->session_closed(now(), close->reason);
   } else if (const auto* error = std::get_if<relay::ErrorNotice>(&payload)) {
     if (error->code == relay::kNodeOffline) {
+      session_->on_node_away();
       machine_->session_closed(now(), relay::CloseReason::kNodeGone);
     } else {
       observer_.on_notice("the server says: " + error->code + ": " + error->detail);

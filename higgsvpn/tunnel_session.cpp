@@ -124,8 +124,15 @@ void TunnelSession::take_signal(const relay::PeerMessage& message) {
 }
 
 Outcome<void> TunnelSession::on_ready(bool fresh) {
-  if (!std::exchange(ready_before_, true) || !fresh || !link_) return {};
-  return start_traversal();
+  const auto need = renewal_.on_ready(fresh);
+  if (!link_ || !traversing_) return {};
+  if (need == TraversalRenewal::Need::kBeginAnew) return start_traversal();
+  if (need == TraversalRenewal::Need::kTellAgain) {
+    // A relay path that opens is told everything.
+    (void)driver_->set_traversal_relay(node_key(), std::nullopt);
+    (void)driver_->set_traversal_relay(node_key(), tunnel::relay_address(*link_, 0));
+  }
+  return {};
 }
 
 std::optional<wireguard::PeerStatus> TunnelSession::peer_status() {

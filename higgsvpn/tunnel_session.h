@@ -11,6 +11,7 @@
 #include "crypto/x25519.h"
 #include "higgsvpn/failure.h"
 #include "higgsvpn/local_network.h"
+#include "higgsvpn/traversal_renewal.h"
 #include "path/traversal.h"
 #include "tunnel/network_monitor.h"
 #include "tunnel/tunnel_driver.h"
@@ -50,7 +51,9 @@ class TunnelSession {
   void send_signal(const relay::PeerMessage& message);
   /// From the node.
   void take_signal(const relay::PeerMessage& message);
-  /// session-ready. `fresh` after an earlier one: the node lost its state, so the traversal begins anew too.
+  /// The server passes nothing on to the node, until on_ready().
+  void on_node_away() noexcept { renewal_.node_away(); }
+  /// session-ready: where the node lost its state, the traversal begins anew too.
   Outcome<void> on_ready(bool fresh);
 
   std::optional<wireguard::PeerStatus> peer_status();
@@ -67,7 +70,8 @@ class TunnelSession {
   api::SelectedRoute route_;
   Options options_;
   std::string token_;
-  bool traversing_ = false, ready_before_ = false;
+  bool traversing_ = false;
+  TraversalRenewal renewal_;
   std::unique_ptr<tunnel::TraversalEvents> events_;  ///< outlives the driver
   std::unique_ptr<tunnel::TunnelDriver> driver_;
   std::optional<tunnel::LinkId> link_;
