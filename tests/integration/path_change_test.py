@@ -1,6 +1,7 @@
 """A TCP download while the direct path is cut, restored, and the client's address changes, seen from outside.
 
-HIGGS_PATH_CHANGE_SECONDS=60 for the long form.
+HIGGS_PATH_CHANGE_SECONDS=60 for the long form, which is held against the limits themselves. The short one runs where a
+busy machine may hold everything up, and gets three times as much.
 """
 # ctest: serial
 import os
@@ -17,6 +18,7 @@ from lab.services import STREAM_BLOCK, STREAM_WORD
 from lab.wait import SCALE, wait_until
 
 SECONDS = float(os.environ.get("HIGGS_PATH_CHANGE_SECONDS", "25"))
+PATIENCE = SCALE * (1 if "HIGGS_PATH_CHANGE_SECONDS" in os.environ else 3)
 STEPS = 6
 GAP_SECONDS, ADDRESS_GAP_SECONDS = 1.0, 3.0
 BACK_SECONDS = 20  # until it is direct again
@@ -155,9 +157,9 @@ class PathChange(unittest.TestCase):
             print(f"  {name}: longest gap {gaps[-1][2] * 1000:.0f} ms in {end - begin:.1f} s")
         seconds = ended - self.steps[0][2]
         self.assertGreaterEqual(seconds, SECONDS)
-        self.assertGreater(self.stream.position * 8 / 1e6 / seconds, KEPT / SCALE)
+        self.assertGreater(self.stream.position * 8 / 1e6 / seconds, KEPT / PATIENCE)
         for name, limit, gap in gaps:
-            self.assertLess(gap, limit * SCALE, name)
+            self.assertLess(gap, limit * PATIENCE, name)
 
 
 if __name__ == "__main__":
