@@ -128,6 +128,7 @@ class Device : private RelayLinkOwner, private PeerPathsOwner {
   void send_from_port(const Endpoint& to, std::span<const ByteView> packets, bool request) override;
   void send_to_link(const wireguard::PeerAddress& relay, std::span<const ByteView> packets) override;
   void on_turn_packets(const wireguard::PeerAddress& from, std::span<const MutableBytes> packets) override;
+  void on_direct_lost() override;
 
   void on_tun(std::uint32_t events);
   void on_udp4(std::uint32_t events);

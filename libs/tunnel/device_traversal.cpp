@@ -81,6 +81,12 @@ void Device::set_traversal_network(const TraversalNetwork& network, bool moved) 
   service_reflexive();
 }
 
+void Device::on_direct_lost() {
+  reflexive_.doubt(loop_.now().monotonic);
+  // It goes out with the next timer: this call comes from among the peers.
+  reflexive_timer_.arm(loop_.now().monotonic);
+}
+
 void Device::service_reflexive() {
   const Instant now = loop_.now().monotonic;
   reflexive_.handle_timeout(now);

@@ -49,6 +49,7 @@ struct PeerPaths::Peer {
   std::string ufrag, ufrag_before;
   std::optional<Instant> due;
   Instant looked_at{};
+  bool was_direct = false;
 };
 
 PeerPaths::PeerPaths(net::EventLoop& loop, RandomSource& random, PeerPathsOwner& owner)
@@ -311,8 +312,12 @@ void PeerPaths::on_turn(Id id, std::span<const MutableBytes> datagrams) {
 void PeerPaths::service(Peer& peer) {
   while (const auto out = peer.traversal.poll_transmit()) transmit(peer, *out);
   while (auto signal = peer.traversal.poll_signal()) peer.events.on_signal(peer.key, std::move(*signal));
-  if (peer.traversal.poll_path_changed())
-    peer.events.on_path_changed(peer.key, peer.traversal.report(loop_.now().monotonic));
+  if (peer.traversal.poll_path_changed()) {
+    auto report = peer.traversal.report(loop_.now().monotonic);
+    const bool direct = report.path && path::is_direct(*report.path);
+    if (std::exchange(peer.was_direct, direct) && !direct) owner_.on_direct_lost();
+    peer.events.on_path_changed(peer.key, std::move(report));
+  }
   if (peer.traversal.local_ufrag() != peer.ufrag) follow_ufrag(peer);
   arm(peer);
 }

@@ -30,6 +30,8 @@ class PeerPathsOwner {
   virtual void send_to_link(const wireguard::PeerAddress& relay, std::span<const ByteView> packets) = 0;
   /// WireGuard packets of the peer at `from` (an address of PeerPaths), to be opened in place.
   virtual void on_turn_packets(const wireguard::PeerAddress& from, std::span<const MutableBytes> packets) = 0;
+  /// A peer's direct path broke.
+  virtual void on_direct_lost() = 0;
 };
 
 class PeerPaths {

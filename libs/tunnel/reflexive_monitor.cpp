@@ -32,6 +32,12 @@ void ReflexiveMonitor::refresh(Instant now) {
   for (Server& server : servers_) begin_round(now, server);
 }
 
+void ReflexiveMonitor::doubt(Instant now) {
+  if (doubted_ && now - *doubted_ < limits_.doubt_interval) return;
+  doubted_ = now;
+  refresh(now);
+}
+
 void ReflexiveMonitor::begin_round(Instant now, Server& server) {
   random_.fill(server.transaction);
   server.timer.emplace(now, limits_.retransmission);

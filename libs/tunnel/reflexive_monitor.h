@@ -24,6 +24,7 @@ class ReflexiveMonitor {
     /// Below the 30 s that the most forgetful NATs keep a mapping; each round is up to a tenth earlier.
     std::chrono::milliseconds interval{20000};
     stun::RetransmissionPolicy retransmission{std::chrono::milliseconds(250), 5, 4};
+    std::chrono::milliseconds doubt_interval{2000};
     std::size_t predicted = 6;  ///< ports of a family that are told as likely
   };
   struct Transmit {
@@ -38,6 +39,9 @@ class ReflexiveMonitor {
   void set_servers(Instant now, std::span<const Endpoint> servers);
   /// Asks all of them now. What is known holds until they have answered or proved silent.
   void refresh(Instant now);
+  /// A direct path broke: perhaps the NAT has forgotten its mapping. As refresh(), but once in a doubt_interval, since
+  /// peers can make their paths break as often as they like.
+  void doubt(Instant now);
 
   /// False: not an answer to a request of ours.
   bool handle_packet(Instant now, const Endpoint& from, ByteView datagram);
@@ -71,6 +75,7 @@ class ReflexiveMonitor {
   Limits limits_;
   std::vector<Server> servers_;
   ByteArray<256> buffer_{};
+  std::optional<Instant> doubted_;
   bool changed_ = false, moved_ = false;
 };
 

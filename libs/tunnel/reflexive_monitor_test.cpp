@@ -108,6 +108,25 @@ TEST_F(Reflexive, RepeatsARequestAFewTimesAndThenForgetsTheAddress) {
   EXPECT_GT(requests_.size(), 5u) << "and asks again";
 }
 
+TEST_F(Reflexive, ABrokenPathAsksAtOnceButNotAsOftenAsPathsBreak) {
+  monitor_.set_servers(now_, std::vector{servers_[0]});
+  round({{"192.0.2.1:3478", "198.51.100.1:4000"}});
+  now_ += seconds(1);
+  monitor_.doubt(now_);
+  round({{"192.0.2.1:3478", "198.51.100.1:4001"}});
+  EXPECT_TRUE(monitor_.poll_moved());
+  std::size_t asked = 0;
+  for (int i = 0; i < 100; ++i) {
+    now_ += milliseconds(100);
+    monitor_.doubt(now_);
+    for (const Sent& request : sent()) {
+      ++asked;
+      answered(request, "198.51.100.1:4001");
+    }
+  }
+  EXPECT_EQ(asked, 5u) << "in ten seconds";
+}
+
 TEST_F(Reflexive, TakesAnswersOnlyFromTheServerAndToItsRequest) {
   monitor_.set_servers(now_, std::vector{servers_[0]});
   const Sent request = sent().at(0);

@@ -106,7 +106,7 @@ void TraversalHost::flush(Instant now) {
     const auto path = traversal_.report(now).path;
     const bool direct = path && path::is_direct(*path);
     // A direct path that broke may have done so because the NAT has another mapping for us now.
-    if (was_direct_ && !direct) monitor_.refresh(now);
+    if (was_direct_ && !direct) monitor_.doubt(now);
     was_direct_ = direct;
   }
   while (const auto out = monitor_.poll_transmit()) output_.send_udp(options_.number, 0, out->to, out->bytes);
