@@ -10,7 +10,7 @@ import time
 import unittest
 
 from lab import lab as places
-from lab import nat
+from lab import nat, traversal
 from lab.lab import Lab
 
 UDP = socket.SOCK_DGRAM
@@ -27,7 +27,6 @@ BEHAVIOUR = {
     "symmetric": (False, False, (True, False, False)),
     "symmetric-sequential": (False, False, (True, False, False)),
 }
-MATRIX = ("none", "full-cone", "address-restricted", "port-restricted", "symmetric", "udp-blocked")
 
 
 def can_meet(one, other):
@@ -159,11 +158,27 @@ class NatKinds(unittest.TestCase):
         self.assertTrue(self.lab.router_a.pings(places.CLIENT_A))
 
     def test_who_can_meet_whom(self):
-        for one, other in itertools.product(MATRIX, MATRIX):
+        for one, other in itertools.product(traversal.KINDS, traversal.KINDS):
             with self.subTest(client=one, node=other):
                 self.lab.set_nat("a", one)
                 self.lab.set_nat("b", other)
                 self.assertEqual(self.meet(), can_meet(one, other))
+
+    def test_the_table_of_truth_says_the_same(self):
+        for one, other in itertools.product(traversal.KINDS, traversal.KINDS):
+            self.assertEqual(traversal.truth(one, other) == traversal.DIRECT, can_meet(one, other), (one, other))
+            self.assertEqual(traversal.truth(one, other) == traversal.RELAY, "udp-blocked" in (one, other), (one, other))
+
+    def test_deviations_are_seen(self):
+        """What the programs say is not enough."""
+        alone, over_udp, over_tcp = ({"all": udp + tcp, "udp": udp, "tcp": tcp} for udp, tcp in ((0.001, 0.002), (2.2, 0.001), (0.001, 2.2)))
+        direct, turn, relay = traversal.DIRECT, traversal.TURN, traversal.RELAY
+        for path, shares in ((direct, alone), (turn, over_udp), (relay, over_tcp)):
+            self.assertEqual(traversal.deviations(path, path, 0.9, 1.9, shares), [])
+            for other in (alone, over_udp, over_tcp):
+                self.assertEqual(len(traversal.deviations(path, path, 0.9, 1.9, other)), int(other is not shares))
+        for told, first, best in ((turn, 0.9, 1.9), (None, 0.9, 1.9), (direct, 1.1, 1.9), (direct, None, 1.9), (direct, 0.9, 2.1), (direct, 0.9, None)):
+            self.assertEqual(len(traversal.deviations(direct, told, first, best, alone)), 1, (told, first, best))
 
     def meet(self):
         """Both learn their outside address from a third, tell it each other, and send for a while."""
