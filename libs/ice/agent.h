@@ -95,7 +95,8 @@ struct Options {
   Limits limits;
   /// Prefixes of our own interfaces. A remote candidate in a private, loopback, link-local, multicast or otherwise
   /// special range is never sent to unless one of these holds it and `probe_private` is set: nobody is to scan a home
-  /// network through us. Requests that come from such addresses are answered.
+  /// network through us. Public addresses of these networks a controlled agent checks only once the peer has sent from
+  /// there. Requests that come from such addresses are answered.
   std::vector<IpPrefix> local_networks;
   bool probe_private = false;
 };

@@ -181,13 +181,15 @@ CheckedPair* Agent::Impl::form_pair(Instant now, Base base, const RemoteCandidat
 }
 
 // Who proved by the password to be the peer and stands on a network of ours may be answered with a check; other special
-// addresses never, since a request's source may be anything.
+// addresses never, since a request's source may be anything. Public addresses of our own networks are as much our home,
+// and lie behind the router's firewall too: who only follows waits there until the peer has shown itself.
 bool Agent::Impl::may_check(Base base, const IpAddress& remote, bool proven) const noexcept {
   if (is_unusable(remote)) return false;
-  if (!is_special(remote)) return true;
-  if (base != Base::kSocket || !(proven || options_.probe_private)) return false;
-  return std::any_of(options_.local_networks.begin(), options_.local_networks.end(),
-                     [&](const IpPrefix& network) { return network.contains(remote); });
+  const bool nearby = std::any_of(options_.local_networks.begin(), options_.local_networks.end(),
+                                  [&](const IpPrefix& network) { return network.contains(remote); });
+  const bool trusted = proven || options_.probe_private;
+  if (is_special(remote)) return base == Base::kSocket && nearby && trusted;
+  return base != Base::kSocket || !nearby || trusted || options_.role == Role::kControlling;
 }
 
 const Agent::Impl::LocalCandidate* Agent::Impl::best_local(Base base, const IpAddress& family) const noexcept {

@@ -368,6 +368,30 @@ TEST_F(IceHome, WhoProvedToBeThePeerOnOurNetworkIsCheckedBack) {
   EXPECT_EQ(a_.requests(), 1u);
 }
 
+class IceVolunteer : public IceHostile {
+ protected:
+  static Options home() {
+    Options options = options_of(Role::kControlled);
+    options.local_networks = {*IpPrefix::parse("198.51.100.0/24")};
+    return options;
+  }
+  IceVolunteer() : IceHostile(home()) {}
+};
+
+TEST_F(IceVolunteer, PublicAddressesOfItsOwnNetworkAreNotScannedAtTheLeadersWish) {
+  describe();
+  for (std::uint16_t port = 1; port < 10; ++port)
+    a_.agent->add_remote_candidate(now(), candidate_at({*IpAddress::parse("198.51.100.5"), port}), 1);
+  network_.run(1s);
+  EXPECT_EQ(a_.requests(), 0u) << "behind the home router's firewall";
+  network_.inject(a_, at("198.51.100.5:7"), request(content(Role::kControlling)));
+  network_.run(1s);
+  EXPECT_EQ(a_.destinations(), std::set{at("198.51.100.5:7")}) << "who has shown itself is met";
+  a_.agent->add_remote_candidate(now(), candidate_at(at("198.51.101.5:1")), 1);
+  network_.run(1s);
+  EXPECT_EQ(a_.destinations().size(), 2u) << "elsewhere as ever";
+}
+
 class IceTestNetwork : public IceHome {
  protected:
   IceTestNetwork() : IceHome(true) {}
