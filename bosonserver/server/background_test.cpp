@@ -51,6 +51,9 @@ TEST(StoreWorkerTest, IsBounded) {
 
 class Background : public ServerFixture {
  protected:
+  ServerMetrics metrics_;
+  PathStatistics paths_{metrics_};
+
   SessionId open_session() {
     const auto user = token_of(add_user("u", api::Role::kUser));
     TestNode node(random_);
@@ -64,7 +67,7 @@ TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   const auto session = open_session();
   TurnDesk turn(settings_, random_);
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_);
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kEnded, {10, 20, 1, 2});
   auto row = services().store.session(session);
@@ -81,7 +84,7 @@ TEST_F(Background, TheLedgerKeepsTheLastPathOfASession) {
   TurnDesk turn(settings_, random_);
   std::vector<std::function<void()>> jobs;
   RelayLedger ledger(
-      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn);
+      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_);
   // As fast as a client may talk: one job, which writes the last.
   for (int i = 0; i < 100; ++i) ledger.on_path_changed(session, i % 2 == 0 ? "turn" : "direct-v4");
   ASSERT_EQ(jobs.size(), 1u);
@@ -100,7 +103,7 @@ TEST_F(Background, TurnKnowsASessionThatOpensAfterARestartUntilItEnds) {
   const auto row = services().store.session(session);
   TurnDesk turn(settings_, random_);  // as of a server that did not admit it
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_);
   auto& sessions = *turn.sessions();
   const auto user = sessions.issue(session, row->expires_at).username;
   EXPECT_FALSE(sessions.password(now().wall, user));
@@ -160,13 +163,12 @@ TEST_F(Background, AFullQueueIs503) {
   start();
   TurnDesk turn(settings_, random_);
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_);
   RelayOptions options;
   options.workers = 1;
   RelayServer relay(options, ledger);
-  ServerMetrics metrics;
   runtime::BlockingPool full({1, 0}), other({1, 0});
-  FrontDoor door(services(), metrics, full, other, relay, std::nullopt);
+  FrontDoor door(services(), metrics_, full, other, relay, std::nullopt);
   net::HttpRequest request;
   request.method = "GET";
   request.path = "/healthz";
@@ -197,6 +199,8 @@ TEST_F(Background, MetricsHaveAListenerOfTheirOwn) {
             std::string::npos);
   EXPECT_NE(answer.find("higgs_store_up 1"), std::string::npos);
   EXPECT_NE(answer.find("higgs_relay_dropped_packets_total"), std::string::npos);
+  EXPECT_NE(answer.find("higgs_session_paths{path=\"direct_v6\"} 0"), std::string::npos);
+  EXPECT_NE(answer.find("higgs_path_changes_total{from=\"direct_v4\",to=\"relay\"} 0"), std::string::npos);
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ class BosonServer::Impl {
                  Uuid::from_digest(crypto::sha256(as_bytes(certificate.pin))).to_string(),
                  crypto::hash_password(SecretString(random_secret(random)), random)},
         ledger(
-            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn) {}
+            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths) {}
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
@@ -184,7 +184,7 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, *relay, *stun, turn, *api_http, store_pool, password_pool, *worker};
+      const ScrapeSources sources{services, *relay, paths, *stun, turn, *api_http, store_pool, password_pool, *worker};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -204,6 +204,7 @@ class BosonServer::Impl {
   RelayAdapter adapter;
   Services services;
   ServerMetrics metrics;
+  PathStatistics paths{metrics};
   Maintenance maintenance{services};
   std::optional<StoreWorker> worker;
   RelayLedger ledger;

@@ -7,6 +7,7 @@ namespace higgs::boson {
 namespace log = runtime::log;
 
 void RelayLedger::on_session_opened(SessionId session, NodeId node) {
+  statistics_.opened(session, services_.clock().monotonic);
   log::debug("a session opened", {{"session", to_string(session)}, {"node", to_string(node)}});
   // Where another server admitted it, or this one before a restart.
   if (turn_.enabled() && !turn_.sessions()->stands(session)) post_([this, session] { restore_turn(session); });
@@ -33,6 +34,7 @@ void RelayLedger::on_session_refused(SessionId session, NodeId node, relay::Refu
 }
 
 void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) {
+  statistics_.ended(session);
   log::info("a session left the relay", {{"session", to_string(session)},
                                          {"node", to_string(node)},
                                          {"reason", relay::to_string(reason)},
@@ -56,6 +58,7 @@ void RelayLedger::on_candidate(SessionId session, const IpAddress& address) {
 }
 
 void RelayLedger::on_path_changed(SessionId session, std::string_view path) {
+  statistics_.changed(session, path, services_.clock().monotonic);
   {
     const std::lock_guard lock(mutex_);
     if (!paths_.insert_or_assign(session, std::string(path)).second) return;

@@ -8,6 +8,7 @@
 
 #include "bosonserver/api/services.h"
 #include "bosonserver/relay/relay_events.h"
+#include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/turn_desk.h"
 
 namespace higgs::boson {
@@ -15,8 +16,9 @@ namespace higgs::boson {
 class RelayLedger final : public RelayEvents {
  public:
   /// `post` hands a job to a thread that may call the store.
-  RelayLedger(Services& services, std::function<void(std::function<void()>)> post, TurnDesk& turn)
-      : services_(services), post_(std::move(post)), turn_(turn) {}
+  RelayLedger(Services& services, std::function<void(std::function<void()>)> post, TurnDesk& turn,
+              PathStatistics& paths)
+      : services_(services), post_(std::move(post)), turn_(turn), statistics_(paths) {}
 
   void on_session_opened(SessionId session, NodeId node) override;
   void on_session_ready(SessionId session, NodeId node) override;
@@ -34,6 +36,7 @@ class RelayLedger final : public RelayEvents {
   Services& services_;
   const std::function<void(std::function<void()>)> post_;
   TurnDesk& turn_;
+  PathStatistics& statistics_;
   std::mutex mutex_;
   /// Told and not yet written; what comes meanwhile replaces it, so that a session has one job at most.
   std::unordered_map<SessionId, std::string> paths_;  // guarded by mutex_

@@ -5,6 +5,7 @@
 #include "bosonserver/api/answers.h"
 #include "bosonserver/domain/liveness.h"
 #include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/store_worker.h"
 #include "bosonserver/server/turn_desk.h"
 #include "bosonserver/stun/stun_server.h"
@@ -51,6 +52,13 @@ void add_relay(Samples& out, const RelayStats& relay) {
               static_cast<double>(relay.malformed));
   out.counter("higgs_relay_unresponsive_total", "Links given up", static_cast<double>(relay.unresponsive));
   out.counter("higgs_relay_replaced_total", "Links replaced", static_cast<double>(relay.replaced));
+}
+
+void add_paths(Samples& out, const PathStatistics& paths) {
+  const auto standing = paths.standing();
+  for (std::size_t i = 0; i < standing.size(); ++i)
+    out.labelled("higgs_session_paths", "Standing sessions by the path they take", false, "path",
+                 std::string(PathStatistics::kLabels[i]), static_cast<double>(standing[i]));
 }
 
 void add_stun(Samples& out, const StunStats& stun) {
@@ -175,6 +183,7 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
   Samples out;
   add_nodes(out, sources.services);
   add_relay(out, sources.relay.stats());
+  add_paths(out, sources.paths);
   add_stun(out, sources.stun.stats());
   add_turn(out, sources.turn);
   add_http(out, sources.http.stats());

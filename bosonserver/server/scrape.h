@@ -14,6 +14,7 @@ class BlockingPool;
 
 namespace higgs::boson {
 
+class PathStatistics;
 class RelayServer;
 class StunServer;
 class StoreWorker;
@@ -22,6 +23,7 @@ class TurnDesk;
 struct ScrapeSources {
   Services& services;
   const RelayServer& relay;
+  const PathStatistics& paths;
   const StunServer& stun;
   const TurnDesk& turn;
   const net::HttpServer& http;

@@ -27,6 +27,16 @@ class ServerMetrics::Impl {
                                                              .Name("higgs_http_request_duration_seconds")
                                                              .Help("From the whole request to its answer")
                                                              .Register(registry);
+  prometheus::Family<prometheus::Counter>& path_changes = prometheus::BuildCounter()
+                                                              .Name("higgs_path_changes_total")
+                                                              .Help("Sessions that went from one path to another")
+                                                              .Register(registry);
+  prometheus::Histogram& time_to_direct =
+      prometheus::BuildHistogram()
+          .Name("higgs_time_to_direct_seconds")
+          .Help("From the beginning of a session to its first direct path")
+          .Register(registry)
+          .Add({}, prometheus::Histogram::BucketBoundaries{0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300});
 };
 
 ServerMetrics::ServerMetrics() : impl_(std::make_unique<Impl>()) {}
@@ -41,6 +51,15 @@ void ServerMetrics::count_request(std::string_view method, std::string_view endp
   static const prometheus::Histogram::BucketBoundaries kBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                                    0.1,   0.25,   0.5,   1,    2.5};
   impl_->durations.Add(labels, kBuckets).Observe(std::chrono::duration<double>(duration).count());
+}
+
+void ServerMetrics::count_path_changes(std::string_view from, std::string_view to, std::uint64_t changes) {
+  impl_->path_changes.Add({{"from", std::string(from)}, {"to", std::string(to)}})
+      .Increment(static_cast<double>(changes));
+}
+
+void ServerMetrics::observe_time_to_direct(std::chrono::nanoseconds duration) {
+  impl_->time_to_direct.Observe(std::chrono::duration<double>(duration).count());
 }
 
 std::string ServerMetrics::text(const std::vector<Sample>& samples) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ class ServerMetrics {
   /// `endpoint`: the path template, never the path itself, of which there is no end.
   void count_request(std::string_view method, std::string_view endpoint, unsigned status,
                      std::chrono::nanoseconds duration);
+  /// Of sessions; `from` and `to` are of PathStatistics::kLabels.
+  void count_path_changes(std::string_view from, std::string_view to, std::uint64_t changes);
+  /// From the beginning of a session to its first direct path.
+  void observe_time_to_direct(std::chrono::nanoseconds duration);
   std::string text(const std::vector<Sample>& samples) const;
 
  private:
