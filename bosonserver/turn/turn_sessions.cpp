@@ -85,14 +85,19 @@ void TurnSessions::add_candidate(SessionId id, const IpAddress& candidate) {
     ++counters_.refused_candidates;
     return;
   }
-  auto& [registered, candidates, users, expires_at] = found->second;
+  auto& [registered, candidates, told, users, expires_at] = found->second;
   if (contains(registered, *plain) || contains(candidates, *plain)) return;
+  if (told >= kMaxSessionCandidatesEver) {
+    ++counters_.refused_candidates;
+    return;
+  }
   if (registered.size() + candidates.size() >= kMaxSessionCandidates) {
     ++counters_.replaced_candidates;
     if (candidates.empty()) return;
     candidates.pop_front();
   }
   candidates.push_back(*plain);
+  ++told;
 }
 
 void TurnSessions::close(SessionId id) {

@@ -29,6 +29,9 @@ using TurnSecret = SecretBytes<32>;
 /// A session's addresses. A further candidate takes the place of the one that was told first: a node that moves often
 /// stays reachable.
 inline constexpr std::size_t kMaxSessionCandidates = 32;
+/// Addresses that a session may be told of in its whole life. Node and client may be one person's: what they could name
+/// without end, TURN would carry packets to.
+inline constexpr std::size_t kMaxSessionCandidatesEver = 256;
 /// User names of one session: one for each time that its client was told of TURN.
 inline constexpr std::size_t kMaxSessionUsers = 8;
 
@@ -68,6 +71,7 @@ class TurnSessions final : public turn::Authority {
   struct Session {
     std::vector<IpAddress> registered;  ///< by the node, before the session began
     std::deque<IpAddress> candidates;   ///< told since, oldest first
+    std::size_t told = 0;               ///< candidates, those that were replaced too
     std::vector<std::string> users;
     std::int64_t expires_at = 0;
   };

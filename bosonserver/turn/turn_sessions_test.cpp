@@ -86,6 +86,20 @@ TEST_F(TurnSessionsTest, AFloodOfCandidatesIsBounded) {
   EXPECT_EQ(sessions.counters().refused_candidates, 1u);
 }
 
+TEST_F(TurnSessionsTest, NoSessionNamesAddressesWithoutEnd) {
+  ASSERT_TRUE(sessions.open(session, {}, kNow + 1000));
+  for (std::uint32_t i = 0; i < kMaxSessionCandidatesEver; ++i)
+    sessions.add_candidate(session, IpAddress::v4(0xC6336400 + i));
+  const auto last = IpAddress::v4(0xC6336400 + std::uint32_t{kMaxSessionCandidatesEver} - 1);
+  EXPECT_TRUE(sessions.permits(user(), last));
+  EXPECT_EQ(sessions.counters().refused_candidates, 0u);
+  sessions.add_candidate(session, ip("192.0.2.1"));
+  EXPECT_FALSE(sessions.permits(user(), ip("192.0.2.1")));
+  EXPECT_EQ(sessions.counters().refused_candidates, 1u);
+  sessions.add_candidate(session, last);
+  EXPECT_TRUE(sessions.permits(user(), last)) << "what it has, it keeps";
+}
+
 TEST_F(TurnSessionsTest, TheEndOfASessionRevokesTheNamesThatWereUsed) {
   ASSERT_TRUE(sessions.open(session, {ip("198.51.100.1")}, kNow + 1000));
   const auto first = user(), second = sessions.issue(session, kNow + 200).username;
