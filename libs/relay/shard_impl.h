@@ -10,12 +10,12 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/token_bucket.h"
 #include "relay/batch_queue.h"
 #include "relay/fair_queue.h"
 #include "relay/liveness.h"
 #include "relay/shard.h"
 #include "relay/timer_queue.h"
-#include "base/token_bucket.h"
 
 namespace higgs::relay {
 
