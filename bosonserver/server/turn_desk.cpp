@@ -23,6 +23,8 @@ std::vector<IpAddress> own_addresses(const ServerSettings& settings) {
   }
   for (const auto* more : {&settings.turn.relay_addresses, &settings.turn.external_addresses})
     own.insert(own.end(), more->begin(), more->end());
+  for (const auto* more : {&settings.stun_external_address, &settings.stun_alternate_external_address})
+    if (*more) own.push_back(**more);
   return own;
 }
 
