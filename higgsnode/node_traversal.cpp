@@ -115,6 +115,7 @@ nlohmann::json NodeService::traversal_status() {
           {"reflexive", strings(traversal_->reflexive_addresses())},
           {"stunServers", strings(traversal_->network().stun_servers)},
           {"strayStun", interface ? interface->traversal.stun_for_nobody : 0},
+          {"heldChecks", interface ? interface->traversal.checks_held : 0},
           {"portMapping", mapping ? port_mapping_json(*mapping) : nlohmann::json()},
           {"counters", counters_json(traversal_->counters())}};
 }

@@ -25,7 +25,7 @@ struct TurnSettings {
   std::uint32_t allocations = 10'000, allocations_per_session = 4;
   std::optional<double> rate_mbps;  ///< unset: that of a session on the relay
   bool allow_private_peers = false;
-  std::chrono::seconds credential_lifetime{24 * 3600};
+  std::chrono::seconds credential_lifetime{7 * 24 * 3600};
   std::optional<std::filesystem::path> secret_file;  ///< unset: turn.key in the state directory
   StreamLimits streams;
 

@@ -53,7 +53,11 @@ struct PeerPaths::Peer {
 };
 
 PeerPaths::PeerPaths(net::EventLoop& loop, RandomSource& random, PeerPathsOwner& owner)
-    : loop_(loop), random_(random), owner_(owner), timer_(loop, [this] { on_timer(); }) {}
+    : loop_(loop),
+      random_(random),
+      owner_(owner),
+      timer_(loop, [this] { on_timer(); }),
+      checks_(loop.now().monotonic, kMaxChecksPerSecond, kMaxChecksPerSecond) {}
 
 PeerPaths::~PeerPaths() { stop_all(); }
 
@@ -237,11 +241,21 @@ void PeerPaths::send_by_turn(Peer& peer, const Endpoint& to, std::span<const Byt
   if (!turn_views_.empty()) peer.turn->send(turn_views_);
 }
 
+/// The probes of a path in use are not counted: somebody answers there.
+bool PeerPaths::may_ask(const Peer& peer, const Endpoint& to) {
+  const path::Hop hop{ice::Base::kSocket, to};
+  const auto& route = peer.traversal.route();
+  if (route.first == hop || route.second == hop || checks_.take(loop_.now().monotonic, 1)) return true;
+  ++counters_.checks_held;
+  return false;
+}
+
 void PeerPaths::transmit(Peer& peer, const path::Transmit& out) {
   const ByteView bytes = out.bytes;
   const bool request = is_request(bytes);
   switch (out.base) {
     case ice::Base::kSocket:
+      if (request && !may_ask(peer, out.to)) return;
       if (request) transactions_->add(transaction_of(bytes), peer.id);
       return owner_.send_from_port(out.to, {&bytes, 1}, request);
     case ice::Base::kTurn:

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/token_bucket.h"
 #include "path/traversal.h"
 #include "tunnel/deadline_timer.h"
 #include "tunnel/transaction_table.h"
@@ -36,6 +37,10 @@ class PeerPathsOwner {
 
 class PeerPaths {
  public:
+  /// Of our choosing: requests a second, of all peers together, to where no traffic goes. The budget of each peer alone
+  /// (ice::Limits) would let one user with many sessions aim them at a third party.
+  static constexpr unsigned kMaxChecksPerSecond = 400;
+
   PeerPaths(net::EventLoop& loop, RandomSource& random, PeerPathsOwner& owner);
   ~PeerPaths();
 
@@ -83,6 +88,7 @@ class PeerPaths {
   void send_by(Peer& peer, const path::Hop& hop, std::span<const ByteView> packets);
   void send_by_turn(Peer& peer, const Endpoint& to, std::span<const ByteView> packets);
   void on_turn(Id id, std::span<const MutableBytes> datagrams);
+  bool may_ask(const Peer& peer, const Endpoint& to);
   void transmit(Peer& peer, const path::Transmit& out);
   /// After every call that may have changed something: sends and tells what came of it, and arms the timer.
   void service(Peer& peer);
@@ -101,6 +107,7 @@ class PeerPaths {
   std::unordered_map<std::uint64_t, Peer*> by_relay_;
   std::set<std::pair<Instant, Id>> due_;
   std::optional<TransactionTable> transactions_;
+  TokenBucket checks_;
   Id last_id_ = 0;
   Bytes turn_buffer_;
   std::vector<ByteView> turn_views_;

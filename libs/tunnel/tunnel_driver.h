@@ -88,6 +88,7 @@ struct TraversalCounters {
   std::uint64_t duplicated = 0;  ///< packets sent over a second path too
   std::uint64_t malformed_signals = 0;
   std::uint64_t stun_for_nobody = 0;  ///< STUN of no known user or transaction
+  std::uint64_t checks_held = 0;      ///< not sent: over the budget of the whole device
   std::uint64_t stray = 0;            ///< datagrams that are neither WireGuard nor STUN
 };
 
