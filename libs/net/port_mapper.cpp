@@ -20,9 +20,12 @@
 #include "net/pcp_client.h"
 #include "net/upnp_mapper.h"
 #include "runtime/clock.h"
+#include "runtime/descriptor.h"
 
 namespace higgs::net {
 namespace {
+
+using runtime::Descriptor;
 
 using namespace std::chrono_literals;
 
@@ -31,24 +34,6 @@ using namespace std::chrono_literals;
 constexpr std::chrono::milliseconds kRemovalAtChange{500}, kRemovalAtEnd{2000};
 /// Announcements may be forged within the LAN: no more than one is acted upon in this time.
 constexpr std::chrono::seconds kAnnouncementPause{2};
-
-/// A file descriptor that is closed.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 sockaddr_in socket_address(const IpAddress& address, std::uint16_t port) {
   sockaddr_in out{};

@@ -15,10 +15,13 @@
 
 #include "net/udp_message.h"
 #include "net/udp_remotes.h"
+#include "runtime/descriptor.h"
 
 namespace higgs::net {
 
 namespace {
+
+using runtime::Descriptor;
 
 // Of Linux: UDP_MAX_SEGMENTS, and the longest UDP payload over IPv4.
 constexpr std::size_t kTrainPackets = 64;
@@ -39,23 +42,6 @@ template <class T>
 bool set_option(int fd, int level, int name, T value) {
   return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// Anonymous memory, of which only what is touched becomes resident.
 class Pages {

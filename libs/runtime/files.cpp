@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/descriptor.h"
+
 HIGGS_ERROR_CATEGORY(higgs::runtime, FileError, "runtime.files") {
   switch (error) {
     case FileError::kInUse:
@@ -26,21 +28,6 @@ namespace higgs::runtime {
 namespace {
 
 ErrorCode last_error() { return {errno, boost::system::system_category()}; }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-  int release() noexcept { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 std::filesystem::path directory_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");

@@ -12,13 +12,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 NODE_ADDRESS = places.PUBLIC["b"]
 
 
-class LabCase(unittest.TestCase):
-    """One laboratory per class. Sub-classes set what they need and start from a running server and node."""
+class LoggedCase(unittest.TestCase):
+    """A class with a laboratory of its own, `cls.lab`: its logs are kept if a test failed or a program reported an error."""
 
     payload_mib = 8
-    second_client = False
-    server_arguments = ()
-    node_arguments = ()
 
     @classmethod
     def setUpClass(cls):
@@ -26,22 +23,6 @@ class LabCase(unittest.TestCase):
         cls.failed = False
         cls.lab = Lab(payload_mib=cls.payload_mib)
         cls.addClassCleanup(cls._close)
-        try:
-            cls.before = {name: host.snapshot() for name, host in cls.lab.hosts.items()}
-            cls.server = Server(cls.lab.server)
-            cls.server.start(*cls.server_arguments)
-            cls.server.add_user("alice", PASSWORD)
-            cls.node = Node(cls.lab.node, cls.server.pin())
-            cls.node.start(*cls.node_arguments)
-            cls.client = Client(cls.lab.client_a, cls.node.pin)
-            cls.client.login("alice", PASSWORD)
-            if cls.second_client:
-                cls.server.add_user("carol", PASSWORD)
-                cls.other = Client(cls.lab.client_c, cls.node.pin)
-                cls.other.login("carol", PASSWORD)
-        except BaseException:
-            cls.failed = True
-            raise
 
     @classmethod
     def _close(cls):
@@ -60,6 +41,34 @@ class LabCase(unittest.TestCase):
         super().run(result)
         if result and len(result.failures) + len(result.errors) > before:
             type(self).failed = True
+
+
+class LabCase(LoggedCase):
+    """One laboratory per class. Sub-classes set what they need and start from a running server and node."""
+
+    second_client = False
+    server_arguments = ()
+    node_arguments = ()
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.before = {name: host.snapshot() for name, host in cls.lab.hosts.items()}
+            cls.server = Server(cls.lab.server)
+            cls.server.start(*cls.server_arguments)
+            cls.server.add_user("alice", PASSWORD)
+            cls.node = Node(cls.lab.node, cls.server.pin())
+            cls.node.start(*cls.node_arguments)
+            cls.client = Client(cls.lab.client_a, cls.node.pin)
+            cls.client.login("alice", PASSWORD)
+            if cls.second_client:
+                cls.server.add_user("carol", PASSWORD)
+                cls.other = Client(cls.lab.client_c, cls.node.pin)
+                cls.other.login("carol", PASSWORD)
+        except BaseException:
+            cls.failed = True
+            raise
 
     def tearDown(self):
         """Each test leaves the client disconnected; the server and the node go on."""

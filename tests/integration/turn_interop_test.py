@@ -4,13 +4,12 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import struct
 import time
 import unittest
 
-from case import PASSWORD, ROOT
+from case import PASSWORD, LoggedCase
 from lab import api
 from lab import lab as places
 from lab.lab import Lab
@@ -45,15 +44,13 @@ def allocate_request(*attributes):
     return struct.pack("!HHI", 0x0003, len(body), MAGIC) + os.urandom(12) + body
 
 
-class TurnInterop(unittest.TestCase):
+class TurnInterop(LoggedCase):
+    payload_mib = 1
     server_arguments = ("--turn-relay-addresses", f"{places.SERVER},2001:db8::10")
 
     @classmethod
     def setUpClass(cls):
-        Program.started.clear()
-        cls.failed = False
-        cls.lab = Lab(payload_mib=1)
-        cls.addClassCleanup(cls._close)
+        super().setUpClass()
         cls.server = Server(cls.lab.server)
         cls.server.start(*cls.server_arguments)
         cls.server.add_user("alice", PASSWORD)
@@ -73,23 +70,6 @@ class TurnInterop(unittest.TestCase):
         host.popen("turnutils_peer", "-L", address, "-p", str(PEER_PORT), log="peer.log")
         shown = f"[{address}]" if ":" in address else address
         wait_until(lambda: f"{shown}:{PEER_PORT}" in host.run("ss", "-Hnul").stdout, 20, "the peer to listen")
-
-    @classmethod
-    def _close(cls):
-        reports = Program.reports()
-        if cls.failed or reports:
-            target = os.path.join(ROOT, "build", "lab-logs", cls.__name__)
-            shutil.rmtree(target, ignore_errors=True)
-            cls.lab.keep_logs(target)
-        cls.lab.close()
-        if reports:
-            raise AssertionError("\n".join(reports))
-
-    def run(self, result=None):
-        before = len(result.failures) + len(result.errors) if result else 0
-        super().run(result)
-        if result and len(result.failures) + len(result.errors) > before:
-            type(self).failed = True
 
     def setUp(self):
         self.routes = []
