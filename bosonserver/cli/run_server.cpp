@@ -30,6 +30,7 @@ int run_server(const ServerSettings& settings) {
   runtime::log::configure({settings.log_level, settings.log_format, "bosonserver"});
   runtime::protect_process_memory();
   runtime::raise_file_limit();
+  runtime::return_large_blocks();
   // Before any thread is started: all of them inherit what the signals do.
   asio::io_context context;
   runtime::Signals signals(context.get_executor());

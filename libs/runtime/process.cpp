@@ -1,5 +1,6 @@
 #include "runtime/process.h"
 
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -17,5 +18,7 @@ void raise_file_limit() noexcept {
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
+
+void return_large_blocks() noexcept { ::mallopt(M_MMAP_THRESHOLD, 1024 * 1024); }
 
 }  // namespace higgs::runtime
