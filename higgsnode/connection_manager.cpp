@@ -14,6 +14,7 @@ namespace log = runtime::log;
 
 /// How often a node that waits for approval asks again.
 constexpr std::chrono::seconds kPendingInterval{15};
+constexpr unsigned kServerFault = 500;
 
 net::HttpHeaders json_headers() {
   net::HttpHeaders headers;
@@ -22,28 +23,25 @@ net::HttpHeaders json_headers() {
   return headers;
 }
 
-std::string without_slash(std::string url) {
-  while (url.ends_with('/')) url.pop_back();
-  return url;
-}
-
 bool is_success(const Result<net::HttpResponse>& response) { return response && response->status / 100 == 2; }
 
 }  // namespace
 
-ConnectionManager::ConnectionManager(const asio::any_io_executor& executor, net::HttpClient& http, std::string server,
-                                     std::chrono::seconds heartbeat_interval, ConnectionEvents& events,
-                                     RandomSource& random)
+ConnectionManager::ConnectionManager(const asio::any_io_executor& executor, net::HttpClient& http,
+                                     api::ServerChoice& servers, std::chrono::seconds heartbeat_interval,
+                                     ConnectionEvents& events, RandomSource& random)
     : http_(http),
-      server_(without_slash(std::move(server))),
-      origin_(api::origin_of(server_).value_or("")),
+      servers_(servers),
       interval_(heartbeat_interval),
       events_(events),
       random_(random),
       hurry_(executor) {}
 
-void ConnectionManager::fail(const std::string& what, const Result<net::HttpResponse>& response) {
+void ConnectionManager::fail(const std::string& origin, const std::string& what,
+                             const Result<net::HttpResponse>& response) {
   ++status_.failures;
+  // What a server refuses, its fellows would refuse as well.
+  if (!response || response->status >= kServerFault) servers_.failed(runtime::now().monotonic, origin);
   std::string why;
   if (!response) {
     why = response.error().message();
@@ -55,7 +53,7 @@ void ConnectionManager::fail(const std::string& what, const Result<net::HttpResp
   }
   // The same trouble is told once, not at every attempt.
   const auto message = what + ": " + why;
-  if (message != status_.last_error) log::warn(what, {{"server", server_}, {"reason", why}});
+  if (message != status_.last_error) log::warn(what, {{"server", origin}, {"reason", why}});
   status_.last_error = message;
 }
 
@@ -84,16 +82,18 @@ asio::awaitable<void> ConnectionManager::run() {
 }
 
 asio::awaitable<bool> ConnectionManager::register_once() {
+  // Challenge and answer go to one server: the signature names it.
+  const std::string origin = servers_.choose(runtime::now().monotonic, random_);
   auto headers = json_headers();
-  auto challenging = http_.request("POST", server_ + "/api/v1/nodes/challenge", headers, "{}");
+  auto challenging = http_.request("POST", origin + "/api/v1/nodes/challenge", headers, "{}");
   const auto challenged = co_await std::move(challenging);
   if (!is_success(challenged)) {
-    fail("no challenge from the server", challenged);
+    fail(origin, "no challenge from the server", challenged);
     co_return false;
   }
   const auto challenge = api::decode<api::ChallengeResponse>(challenged->body);
   if (!challenge) {
-    fail("the challenge is malformed", challenged);
+    fail(origin, "the challenge is malformed", challenged);
     co_return false;
   }
   const auto request = events_.make_request(challenge->nonce);
@@ -103,11 +103,11 @@ asio::awaitable<bool> ConnectionManager::register_once() {
     co_return false;
   }
   auto body = api::encode(*request);
-  headers.set(api::kSignatureHeader, events_.sign(origin_, challenge->nonce, body));
-  auto registering = http_.request("POST", server_ + "/api/v1/nodes/register", headers, std::move(body));
+  headers.set(api::kSignatureHeader, events_.sign(origin, challenge->nonce, body));
+  auto registering = http_.request("POST", origin + "/api/v1/nodes/register", headers, std::move(body));
   const auto answered = co_await std::move(registering);
   if (!is_success(answered)) {
-    fail("the server did not register this node", answered);
+    fail(origin, "the server did not register this node", answered);
     co_return false;
   }
   const auto response = api::decode<api::RegisterResponse>(answered->body);
@@ -120,11 +120,13 @@ asio::awaitable<bool> ConnectionManager::register_once() {
   status_.registered = !response->pending;
   if (response->pending && !status_.pending)
     log::info("registered; an operator of the server has to approve this node");
-  if (!response->pending) log::info("registered", {{"server", server_}, {"node", node_id_}});
+  if (!response->pending) log::info("registered", {{"server", origin}, {"node", node_id_}});
   status_.pending = response->pending;
   status_.last_error.clear();
   ++status_.registrations;
+  servers_.worked(origin);
   if (response->observed_address) events_.on_observed_address(*response->observed_address);
+  if (!response->relay_servers.empty()) events_.on_relay_servers(response->relay_servers);
   if (!response->pending) events_.on_registered(*response);
   co_return true;
 }
@@ -149,11 +151,12 @@ asio::awaitable<ConnectionManager::Beat> ConnectionManager::beat(api::HeartbeatR
   request.action_results = action_results_;
   auto headers = json_headers();
   headers.set("Authorization", "Bearer " + session_token_);
-  const auto url = server_ + "/api/v1/nodes/" + node_id_ + "/heartbeat";
+  const std::string origin = servers_.choose(runtime::now().monotonic, random_);
+  const auto url = origin + "/api/v1/nodes/" + node_id_ + "/heartbeat";
   auto beating = http_.request("POST", url, headers, api::encode(request));
   const auto answered = co_await std::move(beating);
   if (!is_success(answered)) {
-    fail("a heartbeat failed", answered);
+    fail(origin, "a heartbeat failed", answered);
     const bool refused = answered && (answered->status == 401 || answered->status == 403 || answered->status == 404);
     co_return refused ? Beat::kUnauthorized : Beat::kFailed;
   }
@@ -162,13 +165,15 @@ asio::awaitable<ConnectionManager::Beat> ConnectionManager::beat(api::HeartbeatR
     log::warn("a heartbeat's answer is malformed", {{"reason", response.error().to_string()}});
     co_return Beat::kFailed;
   }
-  if (!status_.last_error.empty()) log::info("the server is reached again", {{"server", server_}});
+  if (!status_.last_error.empty()) log::info("the server is reached again", {{"server", origin}});
+  servers_.worked(origin);
   status_.last_error.clear();
   ++status_.heartbeats;
   action_results_.clear();
   if (response->session_token) session_token_ = *response->session_token;
   if (response->relay_token) events_.on_relay_token(*response->relay_token);
   if (response->observed_address) events_.on_observed_address(*response->observed_address);
+  if (!response->relay_servers.empty()) events_.on_relay_servers(response->relay_servers);
   take_actions(response->actions);
   co_return Beat::kOk;
 }

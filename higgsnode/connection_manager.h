@@ -12,6 +12,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include "api/node.h"
+#include "api/server_choice.h"
 #include "base/random.h"
 #include "net/http_client.h"
 #include "runtime/async_event.h"
@@ -29,6 +30,8 @@ class ConnectionEvents {
   virtual void on_registered(const api::RegisterResponse& response) = 0;
   virtual void on_relay_token(const std::string& token) = 0;
   virtual void on_observed_address(const IpAddress& address) = 0;
+  /// Before on_registered() and from heartbeats: never empty.
+  virtual void on_relay_servers(const std::vector<api::RelayServer>& servers) = 0;
 };
 
 struct ConnectionStatus {
@@ -42,7 +45,8 @@ class ConnectionManager {
  public:
   static constexpr std::size_t kMaxActionResults = 64;
 
-  ConnectionManager(const boost::asio::any_io_executor& executor, net::HttpClient& http, std::string server,
+  /// `servers`: any of them takes what this sends; it is told what came of it.
+  ConnectionManager(const boost::asio::any_io_executor& executor, net::HttpClient& http, api::ServerChoice& servers,
                     std::chrono::seconds heartbeat_interval, ConnectionEvents& events, RandomSource& random);
 
   /// Until cancelled.
@@ -62,12 +66,11 @@ class ConnectionManager {
   boost::asio::awaitable<void> keep_registered();
   boost::asio::awaitable<Beat> beat(api::HeartbeatRequest request);
   boost::asio::awaitable<void> wait_after_failure();
-  void fail(const std::string& what, const Result<net::HttpResponse>& response);
+  void fail(const std::string& origin, const std::string& what, const Result<net::HttpResponse>& response);
   void take_actions(const std::vector<api::NodeAction>& actions);
 
   net::HttpClient& http_;
-  std::string server_;
-  std::string origin_;
+  api::ServerChoice& servers_;
   std::chrono::seconds interval_;
   ConnectionEvents& events_;
   RandomSource& random_;

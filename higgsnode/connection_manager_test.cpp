@@ -8,6 +8,7 @@
 #include "higgsnode/testing/fake_server.h"
 #include "higgsnode/testing/run_until.h"
 #include "higgsnode/testing/temporary_directory.h"
+#include "runtime/clock.h"
 #include "runtime/task_group.h"
 
 namespace higgs::node {
@@ -23,7 +24,8 @@ class Connection : public testing::Test, protected ConnectionEvents {
       : identity_(Identity::load_or_create(directory_.path(), random_).value()),
         server_(context_),
         http_(context_.get_executor(), server_.client_options()),
-        manager_(context_.get_executor(), http_, server_.url() + "/", 1h, *this, random_),
+        servers_(server_.url()),
+        manager_(context_.get_executor(), http_, servers_, 1h, *this, random_),
         tasks_(context_.get_executor()) {
     server_.answers["/api/v1/nodes/register"] = [this](const net::HttpRequest& request) {
       return on_register(request);
@@ -86,6 +88,9 @@ class Connection : public testing::Test, protected ConnectionEvents {
   void on_registered(const api::RegisterResponse& response) override { relay_tokens_.push_back(response.relay_token); }
   void on_relay_token(const std::string& token) override { relay_tokens_.push_back(token); }
   void on_observed_address(const IpAddress& address) override { observed_ = address; }
+  void on_relay_servers(const std::vector<api::RelayServer>& servers) override {
+    servers_.learn(runtime::now().monotonic, servers);
+  }
 
   bool until(const std::function<bool()>& condition) { return run_until(context_, condition); }
   void start() { tasks_.spawn("manager", manager_.run()); }
@@ -98,6 +103,7 @@ class Connection : public testing::Test, protected ConnectionEvents {
   boost::asio::io_context context_;
   FakeServer server_;
   net::HttpClient http_;
+  api::ServerChoice servers_;
   ConnectionManager manager_;
   runtime::TaskGroup tasks_;
   int registrations_ = 0;
@@ -177,6 +183,34 @@ TEST_F(Connection, APendingNodeAsksAgainAndGetsNoRelay) {
   EXPECT_FALSE(manager_.status().pending);
 }
 
+TEST_F(Connection, AnotherServerIsBeatenWhereOneIsGone) {
+  FakeServer other(context_);
+  other.answers[heartbeat_path()] = server_.answers[heartbeat_path()];
+  auto trust = server_.client_options().trust;
+  trust.spki_pins.push_back(other.pin());
+  http_.set_trust(trust);
+  api::RelayServer said;
+  said.id = "other";
+  said.host = "127.0.0.1";
+  said.port = static_cast<std::uint16_t>(std::stoul(other.url().substr(other.url().rfind(':') + 1)));
+  const auto registered = server_.answers["/api/v1/nodes/register"];
+  server_.answers["/api/v1/nodes/register"] = [&](const net::HttpRequest& request) {
+    auto answer = registered(request);
+    auto body = api::decode<api::RegisterResponse>(answer.body).value();
+    body.relay_servers = {said};
+    return FakeServer::json(api::encode(body));
+  };
+  start();
+  ASSERT_TRUE(until([&] { return !relay_tokens_.empty(); }));
+  server_.answers[heartbeat_path()] = [](const net::HttpRequest&) { return FakeServer::json("{}", 503); };
+  ASSERT_TRUE(until([&] {
+    if (beats_.empty()) manager_.hurry();
+    return !beats_.empty();
+  }));
+  EXPECT_EQ(other.requests.size(), 1u);
+  EXPECT_EQ(registrations_, 1) << "its tokens are good at every server";
+}
+
 TEST_F(Connection, SaysOfflineWhenItGoes) {
   start();
   ASSERT_TRUE(until([&] { return !relay_tokens_.empty(); }));
@@ -190,9 +224,9 @@ TEST_F(Connection, SaysOfflineWhenItGoes) {
 
 TEST_F(Connection, AnotherServersCertificateIsNotTrusted) {
   auto options = server_.client_options();
-  options.trust.spki_pin = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+  options.trust.spki_pins = {"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="};
   net::HttpClient careful(context_.get_executor(), options);
-  ConnectionManager manager(context_.get_executor(), careful, server_.url(), 1h, *this, random_);
+  ConnectionManager manager(context_.get_executor(), careful, servers_, 1h, *this, random_);
   runtime::TaskGroup tasks(context_.get_executor());
   tasks.spawn("manager", manager.run());
   ASSERT_TRUE(until([&] { return manager.status().failures >= 2; }));

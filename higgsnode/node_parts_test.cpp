@@ -112,19 +112,6 @@ TEST(Privacy, AddressesAreCutToANetwork) {
   EXPECT_EQ(PrivacyManager(open).address(IpAddress::parse("192.0.2.77").value()), "192.0.2.77");
 }
 
-TEST(Registration, RelayUrlsAreTheAnswersThenTheServersOwn) {
-  api::RegisterResponse response;
-  response.relay_servers = {{"a", "relay.example", 443, "websocket"},
-                            {"b", "turn.example", 443, "udp"},
-                            {"c", "2001:db8::1", 8443, "websocket"},
-                            {"d", "relay.example", 443, "websocket"}};
-  const auto id = NodeId(Uuid::parse("00000000-0000-8000-8000-000000000001").value());
-  EXPECT_EQ(relay_urls(response, "https://Higgs.example:8443/", id),
-            (std::vector<std::string>{"wss://relay.example:443/relay/" + to_string(id),
-                                      "wss://[2001:db8::1]:8443/relay/" + to_string(id),
-                                      "wss://higgs.example:8443/relay/" + to_string(id)}));
-}
-
 TEST(Registration, SaysWhatTheServerWantsToKnow) {
   const testing_support::TemporaryDirectory directory;
   SystemRandom random;

@@ -4,9 +4,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/registration_signature.h"
 #include "higgsnode/firewall_conflicts.h"
 #include "higgsnode/forwarding.h"
 #include "higgsnode/registration.h"
+#include "net/server_probe.h"
 #include "runtime/clock.h"
 #include "runtime/deadline.h"
 #include "runtime/log.h"
@@ -22,7 +24,7 @@ using namespace std::chrono_literals;
 
 net::HttpClientOptions http_options(const Settings& settings) {
   net::HttpClientOptions options;
-  options.trust.spki_pin = settings.pin;
+  if (settings.pin) options.trust.spki_pins = {*settings.pin};
   if (settings.ca) options.trust.ca_file = settings.ca->string();
   options.user_agent = "higgsnode";
   // A server that restarts behind a silent firewall must be found again soon.
@@ -30,6 +32,8 @@ net::HttpClientOptions http_options(const Settings& settings) {
   options.request_deadline = 10s;
   return options;
 }
+
+constexpr auto kMeasureDeadline = 500ms;
 
 Identity load_identity(const std::filesystem::path& path, RandomSource& random) {
   auto identity = Identity::load_or_create(path, random);
@@ -55,7 +59,8 @@ NodeService::NodeService(asio::io_context& context, const Settings& settings)
       routing_(state_.journal(), chain_prefix(identity_.node_id())),
       api_http_(context.get_executor(), http_options(settings)),
       relay_http_(context.get_executor(), http_options(settings)),
-      connection_(context.get_executor(), api_http_, settings.server, settings.heartbeat_interval, *this, random_),
+      servers_(api::origin_of(settings.server).value_or(settings.server)),
+      connection_(context.get_executor(), api_http_, servers_, settings.heartbeat_interval, *this, random_),
       route_manager_(context.get_executor()),
       started_(runtime::now().wall),
       tasks_(context.get_executor()) {
@@ -125,8 +130,8 @@ void NodeService::open_tunnel() {
   hooks.peer_message = [this](const Session& session, const relay::PeerMessage& message) {
     traversal_->handle_signal(session.key, message);
   };
-  relay_ = std::make_unique<RelayLink>(context_.get_executor(), relay_http_, wireguard_->driver(), *sessions_,
-                                       std::move(hooks), random_);
+  relay_ = std::make_unique<RelayLink>(context_.get_executor(), relay_http_, servers_, identity_.node_id(),
+                                       wireguard_->driver(), *sessions_, std::move(hooks), random_);
 }
 
 void NodeService::log_ended(const Session& session, const std::optional<wireguard::PeerStatus>& peer) const {
@@ -248,11 +253,28 @@ api::HeartbeatRequest NodeService::make_heartbeat() {
 void NodeService::on_registered(const api::RegisterResponse& response) {
   tasks_.spawn("STUN servers", find_stun_servers(response.stun_servers));
   ask_about_nat(response.stun_servers);
-  relay_->set_access(relay_urls(response, settings_.server, identity_.node_id()), response.relay_token);
-  runtime::notify_status("registered with " + settings_.server);
+  tasks_.spawn("nearest relay", link_to_nearest(response.relay_token));
+  runtime::notify_status("registered with " + servers_.current());
+}
+
+/// The first link goes to the best server right away; later ones follow what became of the one before.
+asio::awaitable<void> NodeService::link_to_nearest(std::string token) {
+  auto measuring = net::measure_servers(api_http_, servers_, kMeasureDeadline);
+  co_await std::move(measuring);
+  relay_->set_token(std::move(token));
 }
 
 void NodeService::on_relay_token(const std::string& token) { relay_->set_token(token); }
+
+void NodeService::on_relay_servers(const std::vector<api::RelayServer>& servers) {
+  servers_.learn(runtime::now().monotonic, servers);
+  if (!settings_.pin) return;
+  auto trust = http_options(settings_).trust;
+  for (const auto& pin : servers_.pins())
+    if (pin != *settings_.pin) trust.spki_pins.push_back(pin);
+  api_http_.set_trust(trust);
+  relay_http_.set_trust(trust);
+}
 
 void NodeService::on_observed_address(const IpAddress& address) {
   if (observed_ == address) return;

@@ -53,6 +53,8 @@ class NodeService final : private ConnectionEvents {
   void on_registered(const api::RegisterResponse& response) override;
   void on_relay_token(const std::string& token) override;
   void on_observed_address(const IpAddress& address) override;
+  void on_relay_servers(const std::vector<api::RelayServer>& servers) override;
+  boost::asio::awaitable<void> link_to_nearest(std::string token);
 
   void open_tunnel();
   EgressPolicy wanted_policy() const;
@@ -102,6 +104,7 @@ class NodeService final : private ConnectionEvents {
   std::unique_ptr<net::NatTypeMonitor> nat_;
   std::unique_ptr<SessionManager> sessions_;
   net::HttpClient api_http_, relay_http_;
+  api::ServerChoice servers_;
   ConnectionManager connection_;
   std::unique_ptr<RelayLink> relay_;
   NetworkRouteManager route_manager_;

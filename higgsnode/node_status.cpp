@@ -29,7 +29,7 @@ nlohmann::json NodeService::status() {
       {"publicKey", identity_.wireguard_public_key().to_base64()},
       {"uptimeSeconds", now - unix_seconds(started_)},
       {"server",
-       {{"url", settings_.server},
+       {{"url", servers_.current()},
         {"registered", registration.registered},
         {"pending", registration.pending},
         {"registrations", registration.registrations},

@@ -41,23 +41,4 @@ api::RegisterRequest make_registration(const RegistrationFacts& facts, std::stri
   return request;
 }
 
-std::vector<std::string> relay_urls(const api::RegisterResponse& response, const std::string& server,
-                                    const NodeId& node) {
-  std::vector<std::string> origins;
-  for (const auto& relay : response.relay_servers) {
-    if (relay.protocol != "websocket" || relay.host.empty()) continue;
-    const bool v6 = relay.host.find(':') != std::string::npos && relay.host.front() != '[';
-    origins.push_back("https://" + (v6 ? "[" + relay.host + "]" : relay.host) + ":" + std::to_string(relay.port));
-  }
-  origins.push_back(server);
-  std::vector<std::string> urls;
-  for (const auto& text : origins) {
-    const auto origin = api::origin_of(text);
-    if (!origin) continue;
-    auto url = "wss" + origin->substr(origin->find("://")) + "/relay/" + to_string(node);
-    if (std::find(urls.begin(), urls.end(), url) == urls.end()) urls.push_back(std::move(url));
-  }
-  return urls;
-}
-
 }  // namespace higgs::node

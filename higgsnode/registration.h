@@ -1,4 +1,4 @@
-// What the node says of itself when it registers, and where its answer sends it. Pure.
+// What the node says of itself when it registers. Pure.
 #pragma once
 
 #include <optional>
@@ -25,10 +25,5 @@ struct RegistrationFacts {
   api::NodeMetrics metrics;
 };
 api::RegisterRequest make_registration(const RegistrationFacts& facts, std::string nonce);
-
-/// "wss://host:port/relay/{nodeId}" of every WebSocket relay in the answer, then of the configured server, so that a
-/// server that knows its own name wrongly is still found. Each once.
-std::vector<std::string> relay_urls(const api::RegisterResponse& response, const std::string& server,
-                                    const NodeId& node);
 
 }  // namespace higgs::node

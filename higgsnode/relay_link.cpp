@@ -19,10 +19,13 @@ constexpr std::chrono::seconds kGoodLink{2};
 
 }  // namespace
 
-RelayLink::RelayLink(const asio::any_io_executor& executor, net::HttpClient& http, tunnel::TunnelDriver& driver,
-                     SessionManager& sessions, Hooks hooks, RandomSource& random)
+RelayLink::RelayLink(const asio::any_io_executor& executor, net::HttpClient& http, api::ServerChoice& servers,
+                     const NodeId& node, tunnel::TunnelDriver& driver, SessionManager& sessions, Hooks hooks,
+                     RandomSource& random)
     : executor_(executor),
       http_(http),
+      servers_(servers),
+      node_(node),
       driver_(driver),
       sessions_(sessions),
       hooks_(std::move(hooks)),
@@ -34,18 +37,14 @@ RelayLink::~RelayLink() {
   *alive_ = false;
 }
 
-void RelayLink::set_access(std::vector<std::string> urls, std::string token) {
-  urls_ = std::move(urls);
-  next_url_ = 0;
-  set_token(std::move(token));
+void RelayLink::set_token(std::string token) {
+  token_ = std::move(token);
   changed_.notify();
 }
 
-void RelayLink::set_token(std::string token) { token_ = std::move(token); }
-
 asio::awaitable<void> RelayLink::run() {
   for (;;) {
-    if (link_ || urls_.empty()) {
+    if ((link_ && !move_) || token_.empty()) {
       co_await changed_.wait();
       continue;
     }
@@ -60,17 +59,25 @@ asio::awaitable<void> RelayLink::run() {
   }
 }
 
+std::string RelayLink::url_at(const std::string& origin) const {
+  return "wss" + origin.substr(origin.find(':')) + "/relay/" + to_string(node_);
+}
+
 asio::awaitable<bool> RelayLink::connect_once() {
-  const auto url = urls_[next_url_ % urls_.size()];
+  const std::string origin = servers_.choose(runtime::now().monotonic, random_);
+  if (move_ && origin == origin_) {
+    // Nowhere else to go: the server will close the link in its time.
+    move_ = false;
+    co_return true;
+  }
   net::HttpHeaders headers;
   headers.set("Authorization", "Bearer " + token_);
-  auto upgrading = http_.upgrade(url, headers, kSubprotocol);
+  auto upgrading = http_.upgrade(url_at(origin), headers, kSubprotocol);
   auto upgraded = co_await std::move(upgrading);
   if (!upgraded) {
-    ++next_url_;
     const auto& refusal = http_.last_refusal();
     const bool refused = upgraded.error() == net::HttpClientError::kUpgradeRefused && refusal.has_value();
-    fail(refused ? "the server answered " + std::to_string(refusal->status) : upgraded.error().message());
+    fail(origin, refused ? "the server answered " + std::to_string(refusal->status) : upgraded.error().message());
     // 409: a newer token of ours stands there, or a twin's; a new registration settles who is newer.
     if (refused && (refusal->status == 401 || refusal->status == 403 || refusal->status == 409)) {
       hooks_.not_authorized();
@@ -79,24 +86,36 @@ asio::awaitable<bool> RelayLink::connect_once() {
   }
   auto attached = driver_.attach_link(std::move(*upgraded), *this);
   if (!attached) {
-    fail(attached.error().message());
+    fail(origin, attached.error().message());
     co_return false;
   }
-  link_ = *attached;
-  since_ = runtime::now().monotonic;
-  status_.up = true;
-  status_.url = url;
-  status_.last_error.clear();
-  ++status_.connects;
-  sessions_.link_up();
-  log::info("relay link is up", {{"relay", url}});
-  hooks_.up();
+  take_over(*attached, origin);
   co_return true;
 }
 
-void RelayLink::fail(const std::string& why) {
+void RelayLink::take_over(tunnel::LinkId link, const std::string& origin) {
+  if (link_) {
+    drop(leaving_);
+    leaving_ = std::exchange(link_, std::nullopt);
+  }
+  move_ = false;
+  link_ = link;
+  origin_ = origin;
+  servers_.worked(origin);
+  since_ = runtime::now().monotonic;
+  status_.up = true;
+  status_.url = url_at(origin);
+  status_.last_error.clear();
+  ++status_.connects;
+  sessions_.link_up();
+  log::info("relay link is up", {{"relay", origin}});
+  hooks_.up();
+}
+
+void RelayLink::fail(const std::string& origin, const std::string& why) {
   ++status_.failures;
-  if (why != status_.last_error) log::warn("no relay link", {{"reason", why}});
+  servers_.failed(runtime::now().monotonic, origin);
+  if (why != status_.last_error) log::warn("no relay link", {{"relay", origin}, {"reason", why}});
   status_.last_error = why;
 }
 
@@ -113,7 +132,7 @@ void RelayLink::on_link_closed(tunnel::LinkId link, std::uint16_t code, std::str
 }
 
 void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
-  if (link_ != link) return;
+  if (link_ != link && leaving_ != link) return;
   const auto control = relay::parse_control(message);
   if (!control) {
     ++status_.bad_messages;
@@ -143,46 +162,61 @@ void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
   } else if (const auto* notice = std::get_if<relay::ErrorNotice>(&control->payload)) {
     log::warn("the relay reports an error", {{"code", notice->code}, {"detail", notice->detail}});
   } else if (std::holds_alternative<relay::Drain>(control->payload)) {
-    log::info("the relay is about to stop");
+    log::info("the relay is about to stop", {{"relay", origin_}});
+    if (link_ != link) return;
+    servers_.draining(runtime::now().monotonic, origin_);
+    move_ = true;
+    changed_.notify();
   }
 }
 
 void RelayLink::lost(tunnel::LinkId link, std::uint16_t code, const std::string& reason) {
+  if (leaving_ == link) {
+    drop(leaving_);
+    return;
+  }
   if (link_ != link) return;
-  detach();
+  drop(link_);
+  status_.up = false;
+  move_ = false;
   const bool good = runtime::now().monotonic - since_ >= kGoodLink;
   if (good) backoff_.reset();
   // Whoever replaced us has the same key: fighting over the place helps nobody.
   wait_first_ = !good || code == kReplaced;
   status_.last_error = "closed with " + std::to_string(code) + (reason.empty() ? "" : ": " + reason);
   log::warn("relay link is lost", {{"code", code}, {"reason", reason}});
+  // It may be the server that died, and another that lives.
+  if (code != kReplaced && code != kNotAuthorized) servers_.failed(runtime::now().monotonic, origin_);
   if (code == kNotAuthorized) hooks_.not_authorized();
   changed_.notify();
 }
 
 void RelayLink::send_to_client(const Session& session, relay::PeerMessage message) {
-  if (!link_ || session.link != *link_ || session.link_lost) return;
+  if ((session.link != link_ && session.link != leaving_) || session.link_lost) return;
   const relay::ControlMessage control{session.id, relay::Direction::kToClient, std::move(message)};
-  (void)driver_.send_control(*link_, relay::encode_control(control));
+  (void)driver_.send_control(session.link, relay::encode_control(control));
 }
 
 void RelayLink::close_sessions() {
-  if (!link_) return;
   for (const auto& [id, session] : sessions_.sessions()) {
-    if (session.link != *link_) continue;
+    if (session.link != link_ && session.link != leaving_) continue;
     const relay::ControlMessage message{id, relay::Direction::kToServer,
                                         relay::SessionClose{session.channel, relay::CloseReason::kNodeGone}};
-    (void)driver_.send_control(*link_, relay::encode_control(message));
+    (void)driver_.send_control(session.link, relay::encode_control(message));
   }
 }
 
 void RelayLink::detach() {
-  if (!link_) return;
-  const auto link = *link_;
-  link_.reset();
+  drop(leaving_);
+  drop(link_);
   status_.up = false;
-  (void)driver_.detach_link(link);
-  sessions_.link_lost(runtime::now(), link);
+}
+
+void RelayLink::drop(std::optional<tunnel::LinkId>& link) {
+  const auto gone = std::exchange(link, std::nullopt);
+  if (!gone) return;
+  (void)driver_.detach_link(*gone);
+  sessions_.link_lost(runtime::now(), *gone);
 }
 
 std::optional<tunnel::LinkStatus> RelayLink::link_status() const {

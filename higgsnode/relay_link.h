@@ -1,5 +1,6 @@
-// The node's link to the relay: upgraded here, driven by the tunnel's thread, and made anew whenever it is lost. Its
-// control messages become sessions. Control thread, but for the events, which post.
+// The node's link to the relay: upgraded here, driven by the tunnel's thread, and made anew, at another server where
+// there is one, whenever it is lost. A server that asks its peers to leave is left for another before its own link is
+// given up. Control messages become sessions. Control thread, but for the events, which post.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+#include "api/server_choice.h"
 #include "base/random.h"
 #include "higgsnode/session_manager.h"
 #include "net/http_client.h"
@@ -36,12 +38,13 @@ class RelayLink final : private tunnel::RelayLinkEvents {
     std::function<void(const Session& session, const relay::PeerMessage& message)> peer_message = {};
   };
 
-  RelayLink(const boost::asio::any_io_executor& executor, net::HttpClient& http, tunnel::TunnelDriver& driver,
-            SessionManager& sessions, Hooks hooks, RandomSource& random);
+  /// `servers`: where a relay may be found; it is told what came of it.
+  RelayLink(const boost::asio::any_io_executor& executor, net::HttpClient& http, api::ServerChoice& servers,
+            const NodeId& node, tunnel::TunnelDriver& driver, SessionManager& sessions, Hooks hooks,
+            RandomSource& random);
   ~RelayLink() override;
 
-  /// Where and with what to connect; a standing link is left alone.
-  void set_access(std::vector<std::string> urls, std::string token);
+  /// With what to connect, from now on; a standing link is left alone.
   void set_token(std::string token);
   /// Until cancelled.
   boost::asio::awaitable<void> run();
@@ -59,23 +62,30 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   void on_control(tunnel::LinkId link, std::string message) override;
   void on_link_closed(tunnel::LinkId link, std::uint16_t code, std::string reason) override;
 
+  std::string url_at(const std::string& origin) const;
   boost::asio::awaitable<bool> connect_once();
-  void fail(const std::string& why);
+  void take_over(tunnel::LinkId link, const std::string& origin);
+  void fail(const std::string& origin, const std::string& why);
   void handle(tunnel::LinkId link, const std::string& message);
   void lost(tunnel::LinkId link, std::uint16_t code, const std::string& reason);
+  void drop(std::optional<tunnel::LinkId>& link);
 
   boost::asio::any_io_executor executor_;
   net::HttpClient& http_;
+  api::ServerChoice& servers_;
+  const NodeId node_;
   tunnel::TunnelDriver& driver_;
   SessionManager& sessions_;
   Hooks hooks_;
   RandomSource& random_;
   runtime::AsyncEvent changed_;
   runtime::Backoff backoff_;
-  std::vector<std::string> urls_;
-  std::size_t next_url_ = 0;
   std::string token_;
   std::optional<tunnel::LinkId> link_;
+  std::string origin_;  ///< of link_
+  /// The link to a server that drains, until it closes it: its sessions come over one by one.
+  std::optional<tunnel::LinkId> leaving_;
+  bool move_ = false;  ///< a second link is wanted beside the one that stands
   Instant since_{};
   bool wait_first_ = false;
   RelayLinkStatus status_;

@@ -5,6 +5,7 @@
 #include "higgsnode/testing/fake_driver.h"
 #include "higgsnode/testing/fake_server.h"
 #include "higgsnode/testing/run_until.h"
+#include "runtime/clock.h"
 #include "runtime/task_group.h"
 
 namespace higgs::node {
@@ -44,7 +45,8 @@ class Link : public testing::Test {
         http_(context_.get_executor(), server_.client_options()),
         peers_(driver_),
         sessions_(peers_, {IpPrefix::parse("10.80.0.0/16").value(), std::nullopt}, 10),
-        link_(context_.get_executor(), http_, driver_, sessions_, hooks(), random_),
+        servers_(server_.url()),
+        link_(context_.get_executor(), http_, servers_, node(), driver_, sessions_, hooks(), random_),
         tasks_(context_.get_executor()) {
     sessions_.set_policy_in_force(true);
     tasks_.spawn("link", link_.run());
@@ -64,9 +66,9 @@ class Link : public testing::Test {
     return made;
   }
   bool until(const std::function<bool()>& condition) { return run_until(context_, condition); }
-  std::string url() const { return "wss" + server_.url().substr(5) + "/relay/some-node"; }
+  static NodeId node() { return NodeId(Uuid::parse("00000000-0000-8000-8000-000000000002").value()); }
   void connect() {
-    link_.set_access({url()}, "token");
+    link_.set_token("token");
     ASSERT_TRUE(until([&] { return ups_ == 1; }));
   }
   static SessionId session() { return SessionId(Uuid::parse("00000000-0000-4000-8000-000000000001").value()); }
@@ -91,6 +93,7 @@ class Link : public testing::Test {
   SessionManager sessions_;
   int ups_ = 0, not_authorized_ = 0;
   std::vector<std::pair<crypto::PublicKey, std::string>> told_;
+  api::ServerChoice servers_;
   RelayLink link_;
   runtime::TaskGroup tasks_;
 };
@@ -98,7 +101,7 @@ class Link : public testing::Test {
 TEST_F(Link, ConnectsWithTheTokenAndTheSubProtocol) {
   connect();
   ASSERT_EQ(server_.upgrades.size(), 1u);
-  EXPECT_EQ(server_.upgrades[0].path, "/relay/some-node");
+  EXPECT_EQ(server_.upgrades[0].path, "/relay/" + to_string(node()));
   EXPECT_EQ(server_.upgrades[0].headers.get("Authorization"), "Bearer token");
   EXPECT_EQ(server_.upgrades[0].headers.get("Sec-WebSocket-Protocol"), "higgs-relay.1");
   EXPECT_TRUE(link_.status().up);
@@ -175,17 +178,80 @@ TEST_F(Link, ARefusedTokenAsksForANewRegistration) {
     if (request.headers.get("Authorization") == "Bearer new") return std::nullopt;
     return FakeServer::json("{}", 401);
   };
-  link_.set_access({url()}, "old");
+  link_.set_token("old");
   ASSERT_TRUE(until([&] { return not_authorized_ > 0; }));
   EXPECT_EQ(ups_, 0);
-  link_.set_access({url()}, "new");
+  link_.set_token("new");
   ASSERT_TRUE(until([&] { return ups_ == 1; }));
 }
 
-TEST_F(Link, TriesTheNextAddressWhenOneIsDead) {
-  link_.set_access({"wss://127.0.0.1:1/relay/some-node", url()}, "token");
-  ASSERT_TRUE(until([&] { return ups_ == 1; }));
+/// Two servers of one deployment. Whichever is asked first, the other must be found when it fails.
+class TwoServers : public Link {
+ protected:
+  TwoServers() {
+    auto trust = server_.client_options().trust;
+    trust.spki_pins.push_back(other_.pin());
+    http_.set_trust(trust);
+    servers_.learn(now(), {said(server_.url()), said(other_.url())});
+    servers_.measured(server_.url(), 10ms);
+    servers_.measured(other_.url(), 20ms);
+  }
+  static Instant now() { return runtime::now().monotonic; }
+  static api::RelayServer said(const std::string& url) {
+    api::RelayServer server;
+    server.host = "127.0.0.1";
+    server.port = static_cast<std::uint16_t>(std::stoul(url.substr(url.rfind(':') + 1)));
+    return server;
+  }
+  bool at(const FakeServer& server) const { return link_.status().url.starts_with("wss" + server.url().substr(5)); }
+
+  FakeServer other_{context_};
+};
+
+TEST_F(TwoServers, TheNextIsTriedWhereOneRefuses) {
+  server_.refuse_upgrade = [](const net::HttpRequest&) { return FakeServer::json("{}", 503); };
+  connect();
+  EXPECT_TRUE(at(other_));
   EXPECT_EQ(link_.status().failures, 1u);
+}
+
+TEST_F(TwoServers, ALostLinkIsMadeAnewAtTheOther) {
+  connect();
+  ASSERT_TRUE(at(server_));
+  driver_.events->on_link_closed(driver_.last, 1006, "");
+  ASSERT_TRUE(until([&] { return ups_ == 2; }));
+  EXPECT_TRUE(at(other_));
+  EXPECT_EQ(server_.upgrades.size(), 1u) << "the dead one is not asked first";
+}
+
+TEST_F(TwoServers, AServerThatDrainsIsLeftBeforeItsLinkEnds) {
+  connect();
+  const auto first = driver_.last;
+  driver_.events->on_control(first, open(3));
+  ASSERT_TRUE(until([&] { return driver_.sent.size() == 1; }));
+  driver_.events->on_control(first,
+                             relay::encode_control({std::nullopt, relay::Direction::kToNode, relay::Drain{5, {}}}));
+  ASSERT_TRUE(until([&] { return ups_ == 2; }));
+  EXPECT_TRUE(at(other_));
+  const auto second = driver_.last;
+  EXPECT_NE(first, second);
+  // What the draining server still says counts, and its session lives on its link until it comes over.
+  EXPECT_TRUE(sessions_.find(first, session()) != nullptr);
+  driver_.events->on_control(second, open(1));
+  ASSERT_TRUE(until([&] { return sessions_.find(second, session()) != nullptr; }));
+  driver_.events->on_link_closed(first, 1001, "going away");
+  ASSERT_TRUE(until([&] { return !driver_.links.contains(first); }));
+  EXPECT_TRUE(sessions_.find(second, session()) != nullptr);
+  EXPECT_TRUE(link_.status().up);
+}
+
+TEST_F(Link, WhereThereIsNoOtherServerADrainingOneIsKept) {
+  connect();
+  driver_.events->on_control(driver_.last,
+                             relay::encode_control({std::nullopt, relay::Direction::kToNode, relay::Drain{5, {}}}));
+  driver_.events->on_link_closed(driver_.last, 1001, "going away");
+  ASSERT_TRUE(until([&] { return ups_ == 2; }));
+  EXPECT_EQ(server_.upgrades.size(), 2u);
 }
 
 TEST_F(Link, NoLongerAuthorizedMeansRegisteringAgain) {

@@ -37,7 +37,7 @@ Account from_json(const json& file) {
   account.access_expires_at = file.at("accessExpiresAt").get<std::int64_t>();
   account.refresh_token = SecretString(file.at("refreshToken").get<std::string>());
   account.refresh_expires_at = file.at("refreshExpiresAt").get<std::int64_t>();
-  if (file.contains("pin")) account.trust.spki_pin = file.at("pin").get<std::string>();
+  if (file.contains("pin")) account.trust.spki_pins = {file.at("pin").get<std::string>()};
   if (file.contains("ca")) account.trust.ca_file = file.at("ca").get<std::string>();
   for (const auto& [name, addresses] : file.at("knownHosts").items()) {
     for (const json& text : addresses) {

@@ -37,7 +37,7 @@ TEST_F(AccountTest, IsKeptPrivately) {
   EXPECT_EQ(load_account(state).value().has_value(), false);
   Account account;
   account.server = "https://vpn.example.org:8443";
-  account.trust.spki_pin = "sha256/AAAA";
+  account.trust.spki_pins = {"sha256/AAAA"};
   account.username = "alice";
   account.take({"access", "Bearer", 100, "refresh", 200});
   account.known_hosts["vpn.example.org"] = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
@@ -49,7 +49,7 @@ TEST_F(AccountTest, IsKeptPrivately) {
   const auto again = load_account(state);
   ASSERT_TRUE(again && *again);
   EXPECT_EQ((*again)->server, account.server);
-  EXPECT_EQ((*again)->trust.spki_pin, account.trust.spki_pin);
+  EXPECT_EQ((*again)->trust.spki_pins, account.trust.spki_pins);
   EXPECT_EQ((*again)->trust.ca_file, std::nullopt);
   EXPECT_EQ((*again)->refresh_token.reveal(), "refresh");
   EXPECT_EQ((*again)->access_expires_at, 100);

@@ -96,7 +96,7 @@ class ApiClientTest : public ::testing::Test {
     std::string pattern = ::testing::TempDir() + "higgs-api-XXXXXX";
     directory_ = ::mkdtemp(pattern.data());
     account_.server = server_.url;
-    account_.trust.spki_pin = server_.pin;
+    account_.trust.spki_pins = {server_.pin};
     account_.username = "alice";
     account_.refresh_token = SecretString("refresh-0");
     account_.access_token = SecretString("access-0");
@@ -181,7 +181,7 @@ TEST_F(ApiClientTest, AnswersBecomeFailuresThatHelp) {
 }
 
 TEST_F(ApiClientTest, AnotherServersCertificateGetsNothing) {
-  account_.trust.spki_pin = "sha256/" + std::string(43, 'A') + "=";
+  account_.trust.spki_pins = {"sha256/" + std::string(43, 'A') + "="};
   auto client = this->client();
   const auto ended = run(context_, client->login(SecretString("right")));
   ASSERT_FALSE(ended);

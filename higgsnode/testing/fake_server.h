@@ -45,7 +45,7 @@ class FakeServer {
   net::HttpServer& server() { return *server_; }
   net::HttpClientOptions client_options() const {
     net::HttpClientOptions options;
-    options.trust.spki_pin = pin_;
+    options.trust.spki_pins = {pin_};
     return options;
   }
 

@@ -34,6 +34,7 @@ void describe(V& v, S& s) {
   v("expiresAt", s.expires_at);
   v("refreshToken", s.refresh_token, Length{1, 256});
   v("refreshExpiresAt", s.refresh_expires_at);
+  v.list_if_any("relayServers", s.relay_servers);
 }
 
 template <class V, Like<User> S>

@@ -34,6 +34,7 @@ struct TokenResponse {
   std::int64_t expires_at = 0;
   std::string refresh_token;
   std::int64_t refresh_expires_at = 0;
+  std::vector<RelayServer> relay_servers;  ///< where else the account is good; empty: nothing is said of others
 };
 
 struct User {

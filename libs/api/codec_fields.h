@@ -49,6 +49,10 @@ class Encoder {
   void optional(const char* name, const std::optional<T>& value, Limits...) {
     if (value) write(out_[name], *value);
   }
+  template <class T, class... Limits>
+  void with_default(const char* name, const T& value, Limits...) {
+    write(out_[name], value);
+  }
   template <class T>
   void list_if_any(const char* name, const std::vector<T>& value) {
     if (!value.empty()) write(out_[name], value);
@@ -86,6 +90,12 @@ class Decoder {
   template <class T, class... Limits>
   void optional(const char* name, std::optional<T>& value, Limits... limits) {
     nullable(name, value, limits...);
+  }
+  /// As the value stands where the field is absent.
+  template <class T, class... Limits>
+  void with_default(const char* name, T& value, Limits... limits) {
+    const auto found = in_.json.find(name);
+    if (found != in_.json.end()) read(in_.child(name, *found), value, limits...);
   }
   template <class T>
   void list_if_any(const char* name, std::vector<T>& value) {

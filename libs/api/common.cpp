@@ -17,4 +17,9 @@ void describe(V& v, S& s) {
 HIGGS_API_BODY(Message)
 HIGGS_API_BODY(Location)
 
+std::string RelayServer::origin() const {
+  const bool v6 = host.find(':') != host.npos && !host.starts_with('[');
+  return "https://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
 }  // namespace higgs::api

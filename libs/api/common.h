@@ -41,6 +41,20 @@ struct HostPort {
   std::uint16_t port = 0;
 };
 
+/// A server of the deployment, for API and relay.
+struct RelayServer {
+  std::string id;
+  std::string host;  ///< name or address without brackets
+  std::uint16_t port = 0;
+  std::string protocol = "websocket";  ///< "tcp", "udp" or "websocket"
+  std::optional<std::string> pin;      ///< "sha256/…" of its key, for who trusts by pins
+  double load = 0;                     ///< percent
+  bool draining = false;
+
+  /// "https://host:port".
+  std::string origin() const;
+};
+
 struct Message {
   std::string message;
 };

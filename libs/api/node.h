@@ -67,13 +67,6 @@ struct RegisterRequest {
   std::uint32_t heartbeat_interval = 30;  ///< seconds
 };
 
-struct RelayServer {
-  std::string id;
-  std::string host;
-  std::uint16_t port = 0;
-  std::string protocol = "websocket";  ///< "tcp", "udp" or "websocket"
-};
-
 struct RegisterResponse {
   NodeId node_id;
   bool pending = false;  ///< status "pending" instead of "registered": an operator has to approve
@@ -115,6 +108,7 @@ struct HeartbeatResponse {
   std::optional<std::string> session_token;
   std::optional<std::string> relay_token;
   std::optional<IpAddress> observed_address;
+  std::vector<RelayServer> relay_servers;  ///< empty: nothing is said of others
 };
 
 /// What a client may know of a node: never its address.

@@ -85,6 +85,7 @@ template <class V, Like<RoutingResponse> S>
 void describe(V& v, S& s) {
   v("routes", s.routes);
   v("selectedRoute", s.selected_route);
+  v.list_if_any("relayServers", s.relay_servers);
 }
 
 template <class V, Like<SessionRenewal> S>

@@ -89,6 +89,8 @@ struct SelectedRoute {
 struct RoutingResponse {
   std::vector<Route> routes;
   SelectedRoute selected_route;
+  /// Any of them takes the session's link, at /relay/{sessionId}; empty: nothing is said of others.
+  std::vector<RelayServer> relay_servers;
 };
 
 struct SessionRenewal {

@@ -149,13 +149,13 @@ asio::awaitable<Result<TlsStream>> HttpClient::Impl::establish_to(const HttpUrl&
   auto connecting = connect_any(executor, std::move(endpoints), options.mark, options.connect_deadline, cancel);
   auto socket = co_await std::move(connecting);
   if (!socket) {
-    const ErrorCode error = mapped(socket.error());
-    if (error == HttpClientError::kTimedOut || error == TlsError::kClosed) co_return error;
+    if (mapped(socket.error()) == TlsError::kClosed) co_return TlsError::kClosed;
     co_return HttpClientError::kConnect;
   }
   stream.emplace(std::move(*socket), *tls);
   stream->expires_after(options.connect_deadline);
   const auto connected = co_await stream->connect(url.host);
+  if (!connected && connected.error() == TlsError::kTimedOut) co_return HttpClientError::kConnect;
   if (!connected) co_return mapped(connected.error());
   co_return std::move(*stream);
 }
@@ -290,6 +290,13 @@ asio::awaitable<Result<HttpResponse>> HttpClient::request(std::string method, st
 asio::awaitable<Result<UpgradedSocket>> HttpClient::upgrade(std::string url, HttpHeaders headers,
                                                             std::string subprotocol) {
   return impl_->upgrade(std::move(url), std::move(headers), std::move(subprotocol));
+}
+
+void HttpClient::set_trust(const TlsTrust& trust) {
+  if (trust == impl_->options.trust) return;
+  impl_->options.trust = trust;
+  impl_->tls = TlsContext::client(trust);
+  impl_->kept.clear();
 }
 
 const std::optional<HttpResponse>& HttpClient::last_refusal() const noexcept { return impl_->last_refusal; }

@@ -27,8 +27,8 @@ namespace higgs::net {
 enum class HttpClientError {
   kBadUrl = 1,
   kResolve,
-  kConnect,
-  kTimedOut,
+  kConnect,   ///< also where TLS does not come about in time: nothing of the request was sent
+  kTimedOut,  ///< no whole answer
   kProtocol,
   kTooLarge,
   kUpgradeRefused,  ///< see HttpClient::last_refusal()
@@ -55,6 +55,8 @@ class HttpClient {
   boost::asio::awaitable<Result<HttpResponse>> request(std::string method, std::string url, HttpHeaders headers,
                                                        std::string body);
   boost::asio::awaitable<Result<UpgradedSocket>> upgrade(std::string url, HttpHeaders headers, std::string subprotocol);
+  /// For connections from now on; kept ones are closed where it differs.
+  void set_trust(const TlsTrust& trust);
   /// The response that refused the last upgrade.
   const std::optional<HttpResponse>& last_refusal() const noexcept;
   /// Addresses that names resolved to so far, to be remembered as known_hosts.

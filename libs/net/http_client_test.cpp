@@ -8,6 +8,7 @@
 
 #include "net/endpoint_convert.h"
 #include "net/http_server.h"
+#include "net/server_probe.h"
 #include "net/tcp_connect.h"
 #include "net/testing/coroutine_test.h"
 
@@ -25,7 +26,7 @@ const IpAddress kLoopback = IpAddress::v4(0x7f000001);
 class HttpClientTest : public ::testing::Test {
  protected:
   HttpClientTest() : made_(*make_self_signed({"boson.test"}, 30)) {
-    options_.trust.spki_pin = *spki_pin_of(made_.certificate_pem);
+    options_.trust.spki_pins = {*spki_pin_of(made_.certificate_pem)};
     options_.known_hosts["boson.test"] = {kLoopback};
   }
   void start_server() {
@@ -106,7 +107,7 @@ TEST_F(HttpClientTest, KeptConnectionThatDiedIsReplaced) {
 
 TEST_F(HttpClientTest, WrongKeyIsUntrusted) {
   start_server();
-  options_.trust.spki_pin = *spki_pin_of(make_self_signed({"boson.test"}, 30)->certificate_pem);
+  options_.trust.spki_pins = {*spki_pin_of(make_self_signed({"boson.test"}, 30)->certificate_pem)};
   EXPECT_EQ(request("GET", url("/")).error(), make_error_code(TlsError::kUntrusted));
   EXPECT_EQ(requests_, 0);
 }
@@ -154,7 +155,39 @@ TEST_F(HttpClientTest, SilentServerCostsNoMoreThanTheDeadline) {
   where_ = from_asio(silent.local_endpoint());
   options_.known_hosts.clear();
   options_.connect_deadline = milliseconds(50);
-  EXPECT_EQ(request("GET", url("/", "https", "127.0.0.1")).error(), make_error_code(HttpClientError::kTimedOut));
+  EXPECT_EQ(request("GET", url("/", "https", "127.0.0.1")).error(), make_error_code(HttpClientError::kConnect))
+      << "nothing of the request was sent";
+}
+
+TEST_F(HttpClientTest, TrustMayGrow) {
+  start_server();
+  const auto ours = options_.trust.spki_pins;
+  options_.trust.spki_pins = {*spki_pin_of(make_self_signed({"boson.test"}, 30)->certificate_pem)};
+  EXPECT_EQ(request("GET", url("/x")).error(), make_error_code(TlsError::kUntrusted));
+  options_.trust.spki_pins.push_back(ours.front());
+  client().set_trust(options_.trust);
+  EXPECT_TRUE(request("GET", url("/x")));
+}
+
+TEST_F(HttpClientTest, ServersAreMeasuredAndThoseThatAreSilentAreNotWaitedFor) {
+  start_server();
+  tcp::acceptor silent(context_, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+  const auto ours = "https://127.0.0.1:" + std::to_string(where_.port);
+  const auto theirs = "https://127.0.0.1:" + std::to_string(silent.local_endpoint().port());
+  api::RelayServer answering, mute;
+  answering.host = mute.host = "127.0.0.1";
+  answering.port = where_.port;
+  mute.port = silent.local_endpoint().port();
+  api::ServerChoice choice(theirs);
+  auto alone = measure_servers(client(), choice, milliseconds(1));
+  run(context_, std::move(alone));
+  EXPECT_EQ(requests_, 0) << "nothing to choose";
+  choice.learn({}, {mute, answering});
+  auto measuring = measure_servers(client(), choice, milliseconds(500));
+  run(context_, std::move(measuring));
+  EXPECT_EQ(requests_, 1);
+  SeededRandom random(1);
+  EXPECT_EQ(choice.choose({}, random), ours);
 }
 
 TEST_F(HttpClientTest, CloseEndsWhatRuns) {

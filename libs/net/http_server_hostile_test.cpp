@@ -59,7 +59,7 @@ class HostileClientsTest : public ::testing::Test {
   }
   bool served() {
     HttpClientOptions options;
-    options.trust.spki_pin = *spki_pin_of(made_.certificate_pem);
+    options.trust.spki_pins = {*spki_pin_of(made_.certificate_pem)};
     HttpClient client(context_.get_executor(), options);
     auto asking = client.request("GET", "https://127.0.0.1:" + std::to_string(where_.port) + "/", {}, "");
     const auto answer = run(context_, std::move(asking));
@@ -148,7 +148,7 @@ TEST_F(HostileClientsTest, HalfAHandshakeAndHalfARequest) {
   asio::write(silent_[0], asio::buffer(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11)));
   run_until(context_, [&] { return server_->stats().timeouts == 1; });
   // The whole handshake, then silence; and the handshake, then half a head.
-  const auto client = *TlsContext::client({.spki_pin = *spki_pin_of(made_.certificate_pem), .ca_file = {}});
+  const auto client = *TlsContext::client({.spki_pins = {*spki_pin_of(made_.certificate_pem)}, .ca_file = {}});
   std::vector<TlsStream> streams;
   const std::string host = "boson.test";  // outlives the coroutines
   for (const std::string_view text : {"", "GET / HTTP/1.1\r\nHo"}) {
@@ -205,7 +205,7 @@ TEST(HttpServerThreads, ServesOnSeveralThreadsAtOnce) {
                     std::move(handlers));
   const auto where = *server.listen({kLoopback, 0});
   HttpClientOptions options;
-  options.trust.spki_pin = *spki_pin_of(made.certificate_pem);
+  options.trust.spki_pins = {*spki_pin_of(made.certificate_pem)};
   std::vector<std::thread> clients;
   std::atomic<int> good{0};
   for (int c = 0; c < 4; ++c) {

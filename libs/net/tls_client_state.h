@@ -1,4 +1,4 @@
-// What belongs to a client's SSL_CTX and to each of its sessions: the pin, and the tickets of hosts it has been to.
+// What belongs to a client's SSL_CTX and to each of its sessions: the pins, and the tickets of hosts it has been to.
 #pragma once
 
 #include <array>
@@ -44,7 +44,7 @@ class TlsTickets {
 };
 
 struct TlsClientState {
-  std::optional<SpkiPin> pin;
+  std::vector<SpkiPin> pins;  ///< any of them will do; empty: certificates are verified
   TlsTickets tickets;
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ctime>
 #include <new>
 
@@ -48,7 +49,8 @@ std::shared_ptr<SSL_CTX> make_context(const SSL_METHOD* method) {
 /// the key is proved by the handshake itself.
 int verify_pin(X509_STORE_CTX* store, void* state) {
   const auto actual = spki_pin_of(X509_STORE_CTX_get0_cert(store));
-  if (actual && actual == static_cast<TlsClientState*>(state)->pin) {
+  const auto& pins = static_cast<TlsClientState*>(state)->pins;
+  if (actual && std::find(pins.begin(), pins.end(), *actual) != pins.end()) {
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
   }
@@ -91,7 +93,7 @@ Result<void> prepare_client(SSL* ssl, const std::string& host) {
   if (!literal &&
       SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(host.c_str())) != 1)
     return TlsError::kProtocol;
-  if (!state->pin) {
+  if (state->pins.empty()) {
     X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl);
     X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     const int set = literal ? X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str())
@@ -142,9 +144,12 @@ Result<TlsContext> TlsContext::client(const TlsTrust& trust) {
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_ticket);
   bool good = true;
-  if (trust.spki_pin) {
-    state->pin = parse_spki_pin(*trust.spki_pin);
-    good = state->pin.has_value();
+  if (!trust.spki_pins.empty()) {
+    for (const auto& text : trust.spki_pins) {
+      const auto pin = parse_spki_pin(text);
+      good = good && pin;
+      if (pin) state->pins.push_back(*pin);
+    }
     SSL_CTX_set_cert_verify_callback(context, verify_pin, state.get());
   } else if (trust.ca_file) {
     good = SSL_CTX_load_verify_file(context, trust.ca_file->c_str()) == 1;

@@ -77,11 +77,13 @@ class TlsSocket {
   std::uint64_t key_updates_ = 0;
 };
 
-/// What a client accepts as the server's proof. Pin: "sha256/" + base64 of SHA-256 over the SubjectPublicKeyInfo.
-/// With a pin only the pin decides; with a CA file only that; with neither the system's store and the host name.
+/// What a client accepts as the server's proof. Pin: "sha256/" + base64 of SHA-256 over the SubjectPublicKeyInfo; the
+/// servers of a cluster may have one each. With pins only they decide; with a CA file only that; with neither the
+/// system's store and the host name.
 struct TlsTrust {
-  std::optional<std::string> spki_pin;
+  std::vector<std::string> spki_pins;
   std::optional<std::string> ca_file;
+  friend bool operator==(const TlsTrust&, const TlsTrust&) = default;
 };
 
 /// Settings and keys that sessions share. A client's context keeps tickets, so that a second session to the same host

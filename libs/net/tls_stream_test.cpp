@@ -53,14 +53,14 @@ class TlsStreamTest : public ::testing::Test {
     return *context;
   }
   static TlsContext pinned_to(const SelfSigned& made) {
-    auto context = TlsContext::client({.spki_pin = *spki_pin_of(made.certificate_pem), .ca_file = std::nullopt});
+    auto context = TlsContext::client({.spki_pins = {*spki_pin_of(made.certificate_pem)}, .ca_file = std::nullopt});
     EXPECT_TRUE(context);
     return *context;
   }
   TlsContext trusting(const SelfSigned& made) {
     file_ = std::filesystem::temp_directory_path() / ("higgs-ca-" + std::to_string(::getpid()) + ".pem");
     std::ofstream(file_) << made.certificate_pem;
-    auto context = TlsContext::client({.spki_pin = std::nullopt, .ca_file = file_});
+    auto context = TlsContext::client({.spki_pins = {}, .ca_file = file_});
     EXPECT_TRUE(context);
     return *context;
   }
@@ -220,8 +220,8 @@ TEST_F(TlsStreamTest, BadKeysAndPinsAreRefused) {
   const std::string pin = *spki_pin_of(one.certificate_pem);
   EXPECT_TRUE(pin.starts_with("sha256/"));
   for (const std::string& bad : {std::string(), pin.substr(7), pin + "=", "sha1/" + pin.substr(7), pin.substr(0, 20)})
-    EXPECT_FALSE(TlsContext::client({.spki_pin = bad, .ca_file = std::nullopt})) << bad;
-  EXPECT_FALSE(TlsContext::client({.spki_pin = std::nullopt, .ca_file = "/nonexistent/ca.pem"}));
+    EXPECT_FALSE(TlsContext::client({.spki_pins = {bad}, .ca_file = std::nullopt})) << bad;
+  EXPECT_FALSE(TlsContext::client({.spki_pins = {}, .ca_file = "/nonexistent/ca.pem"}));
   EXPECT_FALSE(spki_pin_of(std::string("nonsense")));
   EXPECT_FALSE(make_self_signed({}, 30));
   EXPECT_FALSE(make_self_signed({"a.test,IP:10.0.0.1"}, 30));

@@ -81,7 +81,7 @@ class ServerFixture : public ::testing::Test {
     });
     server_->start();
     net::HttpClientOptions options;
-    options.trust.spki_pin = server_->pin();
+    options.trust.spki_pins = {server_->pin()};
     client_ = std::make_unique<net::HttpClient>(io_.get_executor(), options);
   }
   /// As after a crash or an update: the same state directory, another port.

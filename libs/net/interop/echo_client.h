@@ -31,7 +31,7 @@ struct EchoClient : WebSocketConnection::Handler {
 inline int connect(const std::string& url, const std::string& pin) {
   boost::asio::io_context context;
   HttpClientOptions options;
-  options.trust.spki_pin = pin;
+  options.trust.spki_pins = {pin};
   HttpClient http(context.get_executor(), options);
   auto upgrading = http.upgrade(url, {}, "echo");
   auto socket = testing::run(context, std::move(upgrading));

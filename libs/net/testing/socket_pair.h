@@ -21,7 +21,7 @@ inline const std::pair<TlsContext, TlsContext>& pinned_contexts() {
   static const auto contexts = [] {
     const auto made = make_self_signed({"boson.test"}, 30).value();
     return std::pair(TlsContext::server(made.certificate_pem, made.private_key_pem).value(),
-                     TlsContext::client({.spki_pin = *spki_pin_of(made.certificate_pem), .ca_file = {}}).value());
+                     TlsContext::client({.spki_pins = {*spki_pin_of(made.certificate_pem)}, .ca_file = {}}).value());
   }();
   return contexts;
 }
