@@ -1,5 +1,7 @@
 #include "higgsvpn/account.h"
 
+#include <algorithm>
+
 #include <boost/url/parse.hpp>
 #include <boost/url/url.hpp>
 #include <nlohmann/json.hpp>
@@ -10,6 +12,21 @@ namespace higgs::vpn {
 namespace {
 
 using nlohmann::json;
+
+json to_json(const api::RelayServer& server) {
+  json result{{"id", server.id}, {"host", server.host}, {"port", server.port}};
+  if (server.pin) result["pin"] = *server.pin;
+  return result;
+}
+
+api::RelayServer relay_server_of(const json& file) {
+  api::RelayServer server;
+  server.id = file.at("id").get<std::string>();
+  server.host = file.at("host").get<std::string>();
+  server.port = file.at("port").get<std::uint16_t>();
+  if (file.contains("pin")) server.pin = file.at("pin").get<std::string>();
+  return server;
+}
 
 json to_json(const Account& account) {
   json hosts = json::object();
@@ -23,7 +40,8 @@ json to_json(const Account& account) {
               {"refreshToken", account.refresh_token.reveal()},
               {"refreshExpiresAt", account.refresh_expires_at},
               {"knownHosts", hosts}};
-  if (account.trust.spki_pin) result["pin"] = *account.trust.spki_pin;
+  if (!account.trust.spki_pins.empty()) result["pins"] = account.trust.spki_pins;
+  for (const auto& server : account.relay_servers) result["relayServers"].push_back(to_json(server));
   if (account.trust.ca_file) result["ca"] = *account.trust.ca_file;
   return result;
 }
@@ -37,8 +55,10 @@ Account from_json(const json& file) {
   account.access_expires_at = file.at("accessExpiresAt").get<std::int64_t>();
   account.refresh_token = SecretString(file.at("refreshToken").get<std::string>());
   account.refresh_expires_at = file.at("refreshExpiresAt").get<std::int64_t>();
-  if (file.contains("pin")) account.trust.spki_pins = {file.at("pin").get<std::string>()};
+  if (file.contains("pins")) account.trust.spki_pins = file.at("pins").get<std::vector<std::string>>();
   if (file.contains("ca")) account.trust.ca_file = file.at("ca").get<std::string>();
+  if (file.contains("relayServers"))
+    for (const json& server : file.at("relayServers")) account.relay_servers.push_back(relay_server_of(server));
   for (const auto& [name, addresses] : file.at("knownHosts").items()) {
     for (const json& text : addresses) {
       if (const auto address = IpAddress::parse(text.get<std::string>())) account.known_hosts[name].push_back(*address);
@@ -54,6 +74,16 @@ void Account::take(const api::TokenResponse& tokens) {
   access_expires_at = tokens.expires_at;
   refresh_token = SecretString(tokens.refresh_token);
   refresh_expires_at = tokens.refresh_expires_at;
+  if (!tokens.relay_servers.empty()) relay_servers = tokens.relay_servers;
+}
+
+net::TlsTrust Account::trust_in_all() const {
+  auto all = trust;
+  if (all.spki_pins.empty()) return all;
+  for (const auto& other : relay_servers)
+    if (other.pin && std::find(all.spki_pins.begin(), all.spki_pins.end(), *other.pin) == all.spki_pins.end())
+      all.spki_pins.push_back(*other.pin);
+  return all;
 }
 
 std::optional<std::string> server_origin(const std::string& typed) {

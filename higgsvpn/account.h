@@ -1,4 +1,4 @@
-// Who the user is and where: the server, the proof of its certificate, and the tokens. One file, mode 0600.
+// Who the user is and where: the servers, the proof of their certificates, and the tokens. One file, mode 0600.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +24,14 @@ struct Account {
   std::int64_t access_expires_at = 0;
   SecretString refresh_token;
   std::int64_t refresh_expires_at = 0;
-  /// Addresses of the server's name, so that it is found while DNS is closed.
+  /// What a server said last of the others, which take the same tokens.
+  std::vector<api::RelayServer> relay_servers;
+  /// Addresses of the servers' names, so that they are found while DNS is closed.
   std::map<std::string, std::vector<IpAddress>> known_hosts;
 
   void take(const api::TokenResponse& tokens);
+  /// Trust for all of the servers: where pins decide, those of the others too.
+  net::TlsTrust trust_in_all() const;
 };
 
 /// "https://host[:port]" of what a user types ("host", "host:8443", a URL); nullopt if it is none.

@@ -39,7 +39,12 @@ TEST_F(AccountTest, IsKeptPrivately) {
   account.server = "https://vpn.example.org:8443";
   account.trust.spki_pins = {"sha256/AAAA"};
   account.username = "alice";
-  account.take({"access", "Bearer", 100, "refresh", 200});
+  api::RelayServer other;
+  other.id = "b";
+  other.host = "b.example.org";
+  other.port = 8443;
+  other.pin = "sha256/BBBB";
+  account.take({"access", "Bearer", 100, "refresh", 200, {other}});
   account.known_hosts["vpn.example.org"] = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
   ASSERT_TRUE(save_account(state, account));
   struct stat info {};
@@ -51,6 +56,9 @@ TEST_F(AccountTest, IsKeptPrivately) {
   EXPECT_EQ((*again)->server, account.server);
   EXPECT_EQ((*again)->trust.spki_pins, account.trust.spki_pins);
   EXPECT_EQ((*again)->trust.ca_file, std::nullopt);
+  ASSERT_EQ((*again)->relay_servers.size(), 1u);
+  EXPECT_EQ((*again)->relay_servers.front().origin(), "https://b.example.org:8443");
+  EXPECT_EQ((*again)->trust_in_all().spki_pins, (std::vector<std::string>{"sha256/AAAA", "sha256/BBBB"}));
   EXPECT_EQ((*again)->refresh_token.reveal(), "refresh");
   EXPECT_EQ((*again)->access_expires_at, 100);
   EXPECT_EQ((*again)->known_hosts, account.known_hosts);

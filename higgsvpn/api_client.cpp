@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "net/server_probe.h"
 #include "runtime/clock.h"
 #include "runtime/deadline.h"
 #include "runtime/files.h"
@@ -21,13 +22,22 @@ constexpr auto kLockPatience = 20s;
 constexpr auto kLockRetry = 25ms;
 constexpr std::int64_t kExpiryMarginSeconds = 20;
 constexpr int kMaxPages = 200;
+/// Where another server may answer, one that does not is not waited for as long.
+constexpr auto kPatienceWithOneOfMany = 2s;
+constexpr unsigned kBadGateway = 502, kUnavailable = 503, kGatewayTimeout = 504;
+
+bool is_down(unsigned status) { return status == kBadGateway || status == kUnavailable || status == kGatewayTimeout; }
+
+/// What may be sent twice without harm.
+bool may_repeat(std::string_view method, std::string_view path) { return method != "POST" || path.ends_with("/renew"); }
 
 net::HttpClientOptions http_options(const Account& account, std::optional<std::uint32_t> mark) {
   net::HttpClientOptions options;
-  options.trust = account.trust;
+  options.trust = account.trust_in_all();
   options.mark = mark;
   options.known_hosts = account.known_hosts;
   options.user_agent = "higgsvpn";
+  if (!account.relay_servers.empty()) options.connect_deadline = kPatienceWithOneOfMany;
   return options;
 }
 
@@ -114,7 +124,12 @@ Failure failure_of(const ErrorCode& error, const std::string& server) {
 
 ApiClient::ApiClient(boost::asio::any_io_executor executor, const StateDirectory& state, Account account,
                      std::optional<std::uint32_t> mark)
-    : state_(state), account_(std::move(account)), http_(executor, http_options(account_, mark)) {}
+    : state_(state),
+      account_(std::move(account)),
+      http_(executor, http_options(account_, mark)),
+      servers_(account_.server) {
+  servers_.learn(runtime::now().monotonic, account_.relay_servers);
+}
 ApiClient::~ApiClient() = default;
 
 awaitable<Outcome<std::string>> ApiClient::call(std::string method, std::string path, std::string body,
@@ -122,14 +137,34 @@ awaitable<Outcome<std::string>> ApiClient::call(std::string method, std::string 
   net::HttpHeaders headers;
   if (!body.empty()) headers.set("Content-Type", "application/json");
   if (with_token) headers.set("Authorization", "Bearer " + std::string(account_.access_token.reveal()));
-  auto answer =
-      http_.request(std::move(method), account_.server + "/api/v1" + path, std::move(headers), std::move(body));
-  auto response = co_await std::move(answer);
-  if (!response) co_return failure_of(response.error(), account_.server);
-  if (response->status >= 200 && response->status < 300) co_return std::move(response->body);
-  Failure failure = failure_of(*response);
-  if (response->status == 401 && with_token) failure.remedy = "log in again: higgsvpn login";
-  co_return failure;
+  const auto tries = servers_.origins().size();
+  for (std::size_t attempt = 1;; ++attempt) {
+    const std::string origin = servers_.choose(runtime::now().monotonic, random_);
+    auto answer = http_.request(method, origin + "/api/v1" + path, headers, body);
+    const auto response = co_await std::move(answer);
+    if (response && !is_down(response->status)) servers_.worked(origin);
+    if (response && response->status >= 200 && response->status < 300) co_return response->body;
+    if (!response || is_down(response->status)) {
+      servers_.failed(runtime::now().monotonic, origin);
+      const bool unsent = !response && (response.error() == net::HttpClientError::kConnect ||
+                                        response.error() == net::HttpClientError::kResolve);
+      if (attempt < tries && (unsent || response || may_repeat(method, path))) continue;
+    }
+    Failure failure = response ? failure_of(*response) : failure_of(response.error(), origin);
+    if (response && response->status == 401 && with_token) failure.remedy = "log in again: higgsvpn login";
+    co_return failure;
+  }
+}
+
+void ApiClient::learn(const std::vector<api::RelayServer>& servers) {
+  if (servers.empty()) return;
+  account_.relay_servers = servers;
+  servers_.learn(runtime::now().monotonic, servers);
+  http_.set_trust(account_.trust_in_all());
+}
+
+awaitable<void> ApiClient::measure_servers(std::chrono::milliseconds deadline) {
+  return net::measure_servers(http_, servers_, deadline);
 }
 
 awaitable<Outcome<std::string>> ApiClient::call_with_token(std::string method, std::string path, std::string body) {
@@ -190,6 +225,7 @@ awaitable<Outcome<void>> ApiClient::refresh_locked(const std::string& refused_to
     co_return failure;
   }
   account_.take(*tokens);
+  learn(tokens->relay_servers);
   // Not stored, the new token would be lost, and the spent one would end the login when it is used again.
   if (const auto saved = save_account(state_, account_); !saved) {
     runtime::log::error("cannot store the new tokens", {{"error", saved.error().message()}});
@@ -203,6 +239,7 @@ awaitable<Outcome<void>> ApiClient::login(const SecretString& password) {
   auto tokens = decode_body<api::TokenResponse>(co_await std::move(answer));
   if (!tokens) co_return tokens.error();
   account_.take(*tokens);
+  learn(tokens->relay_servers);
   for (auto& [name, addresses] : http_.resolved()) account_.known_hosts[name] = addresses;
   const auto saved = save_account(state_, account_);
   if (!saved) co_return Failure::of(saved.error(), "cannot store the login in " + state_.account().string());
@@ -242,7 +279,9 @@ awaitable<Outcome<std::vector<api::NodeSummary>>> ApiClient::nodes(const NodeFil
 awaitable<Outcome<api::RoutingResponse>> ApiClient::request_route(const api::RoutingRequest& request) {
   auto body = api::encode(request);
   auto answer = call_with_token("POST", "/routing/request", std::move(body));
-  co_return decode_body<api::RoutingResponse>(co_await std::move(answer));
+  auto route = decode_body<api::RoutingResponse>(co_await std::move(answer));
+  if (route) learn(route->relay_servers);
+  co_return route;
 }
 
 awaitable<Outcome<api::SessionRenewal>> ApiClient::renew_session(const SessionId& session) {
@@ -259,19 +298,35 @@ awaitable<Outcome<void>> ApiClient::end_session(const SessionId& session) {
   co_return Outcome<void>();
 }
 
-awaitable<Outcome<net::UpgradedSocket>> ApiClient::open_relay(const std::string& url, const std::string& token,
+/// A session's link may be at any server of the deployment.
+std::string ApiClient::relay_url(const api::SelectedRoute& route) const {
+  if (servers_.alone()) return route.relay_endpoint;
+  return "wss" + relay_origin_.substr(relay_origin_.find(':')) + "/relay/" + to_string(route.session_id);
+}
+
+awaitable<Outcome<net::UpgradedSocket>> ApiClient::open_relay(const api::SelectedRoute& route, const std::string& token,
                                                               unsigned& refused_status) {
   refused_status = 0;
+  relay_origin_ = servers_.choose(runtime::now().monotonic, random_);
+  const std::string url = relay_url(route);
   net::HttpHeaders headers;
   headers.set("Authorization", "Bearer " + token);
   auto upgrading = http_.upgrade(url, std::move(headers), "higgs-relay.1");
   auto socket = co_await std::move(upgrading);
-  if (socket) co_return std::move(*socket);
+  if (socket) {
+    servers_.worked(relay_origin_);
+    co_return std::move(*socket);
+  }
   if (socket.error() == net::make_error_code(net::HttpClientError::kUpgradeRefused) && http_.last_refusal()) {
     refused_status = http_.last_refusal()->status;
+    if (is_down(refused_status)) relay_lost();
     co_return failure_of(*http_.last_refusal());
   }
+  relay_lost();
   co_return failure_of(socket.error(), url);
 }
+
+void ApiClient::relay_lost() { servers_.failed(runtime::now().monotonic, relay_origin_); }
+void ApiClient::relay_drains() { servers_.draining(runtime::now().monotonic, relay_origin_); }
 
 }  // namespace higgs::vpn

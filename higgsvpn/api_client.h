@@ -1,6 +1,7 @@
-// The server's API as this client uses it: answers as values, failures as the user shall read them, and tokens that are
-// renewed when they run out. Two processes of one state directory share the account: a refresh token is spent under a
-// lock, and whoever comes second takes what the first one got.
+// The servers' API as this client uses it: answers as values, failures as the user shall read them, and tokens that are
+// renewed when they run out. Where a deployment has several servers the best one is asked, and another where it fails.
+// Two processes of one state directory share the account: a refresh token is spent under a lock, and whoever comes
+// second takes what the first one got.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,8 @@
 #include "api/node.h"
 #include "api/problem.h"
 #include "api/routing.h"
+#include "api/server_choice.h"
+#include "base/random.h"
 #include "higgsvpn/account.h"
 #include "higgsvpn/failure.h"
 #include "net/http_client.h"
@@ -45,16 +48,26 @@ class ApiClient {
   boost::asio::awaitable<Outcome<api::RoutingResponse>> request_route(const api::RoutingRequest& request);
   boost::asio::awaitable<Outcome<api::SessionRenewal>> renew_session(const SessionId& session);
   boost::asio::awaitable<Outcome<void>> end_session(const SessionId& session);
-  /// The WebSocket of a relay endpoint. A refusal has the HTTP status in `refused_status`.
-  boost::asio::awaitable<Outcome<net::UpgradedSocket>> open_relay(const std::string& url, const std::string& token,
-                                                                  unsigned& refused_status);
+  /// The WebSocket of the route's session, at the server that is best now. A refusal has the HTTP status in
+  /// `refused_status`.
+  boost::asio::awaitable<Outcome<net::UpgradedSocket>> open_relay(const api::SelectedRoute& route,
+                                                                  const std::string& token, unsigned& refused_status);
+  /// The link of open_relay() has died, or its server asked to leave: the next one is made elsewhere if it can be.
+  void relay_lost();
+  void relay_drains();
+  /// How far away the servers are; nothing is done where there is one.
+  boost::asio::awaitable<void> measure_servers(std::chrono::milliseconds deadline);
   const Account& account() const noexcept { return account_; }
+  /// The one that is asked at present.
+  const std::string& server() const { return servers_.current(); }
   /// Closes kept connections: after the network changed they lead nowhere.
   void close() { http_.close(); }
 
  private:
   boost::asio::awaitable<Outcome<std::string>> call(std::string method, std::string path, std::string body,
                                                     bool with_token);
+  void learn(const std::vector<api::RelayServer>& servers);
+  std::string relay_url(const api::SelectedRoute& route) const;
   boost::asio::awaitable<Outcome<std::string>> call_with_token(std::string method, std::string path, std::string body);
   boost::asio::awaitable<Outcome<void>> refresh(const std::string& refused_token);
   boost::asio::awaitable<Outcome<void>> refresh_locked(const std::string& refused_token);
@@ -62,6 +75,9 @@ class ApiClient {
   const StateDirectory& state_;
   Account account_;
   net::HttpClient http_;
+  SystemRandom random_;
+  api::ServerChoice servers_;
+  std::string relay_origin_;  ///< of the last link
 };
 
 }  // namespace higgs::vpn

@@ -34,7 +34,8 @@ class FakeServer {
   std::string url, pin;
   std::set<std::string> good_access;
   std::string good_refresh = "refresh-0";
-  bool revoked = false;
+  bool revoked = false, down = false;
+  std::vector<api::RelayServer> relay_servers;
   int refreshes = 0, node_lists = 0;
   std::int64_t lifetime = 900;
 
@@ -55,9 +56,12 @@ class FakeServer {
     const std::string access = "access-" + std::to_string(refreshes);
     good_access = {access};
     const std::int64_t now = unix_seconds(runtime::now().wall);
-    return json(api::encode(api::TokenResponse{access, "Bearer", now + lifetime, good_refresh, now + 86400}), 200);
+    return json(
+        api::encode(api::TokenResponse{access, "Bearer", now + lifetime, good_refresh, now + 86400, relay_servers}),
+        200);
   }
   asio::awaitable<net::HttpResponse> answer(net::HttpRequest request) {
+    if (down) co_return problem(503, "draining");
     if (request.path == "/api/v1/auth/login") {
       const auto body = api::decode<api::LoginRequest>(request.body);
       const bool right = body && body->username == "alice" && body->password.reveal() == "right";
@@ -178,6 +182,50 @@ TEST_F(ApiClientTest, AnswersBecomeFailuresThatHelp) {
   EXPECT_NE(route.error().remedy.find("country ruled out 3"), std::string::npos);
   EXPECT_TRUE(run(context_, client->end_session(SessionId()))) << "gone already is as good as ended";
   EXPECT_TRUE(run(context_, client->renew_session(SessionId())).error().gone);
+}
+
+/// A second server of the deployment, of which the first tells at login.
+class TwoServers : public ApiClientTest {
+ protected:
+  TwoServers() {
+    for (const FakeServer* server : {&server_, &other_}) {
+      api::RelayServer said;
+      said.id = server->url;
+      said.host = "127.0.0.1";
+      said.port = static_cast<std::uint16_t>(std::stoul(server->url.substr(server->url.rfind(':') + 1)));
+      said.pin = server->pin;
+      server_.relay_servers.push_back(said);
+    }
+    EXPECT_TRUE(run(context_, client_->login(SecretString("right"))));
+    other_.good_access = server_.good_access;
+  }
+
+  FakeServer other_{context_};
+  std::unique_ptr<ApiClient> client_ = client();
+};
+
+TEST_F(TwoServers, TheOtherAnswersWhereOneIsDown) {
+  (client_->server() == server_.url ? server_ : other_).down = true;
+  EXPECT_TRUE(run(context_, client_->nodes({})));
+  EXPECT_EQ(server_.node_lists + other_.node_lists, 2);
+  EXPECT_FALSE((client_->server() == server_.url ? server_ : other_).down) << "and is asked from now on";
+}
+
+TEST_F(TwoServers, AreKnownToTheNextRunAsWell) {
+  account_ = *load_account(state()).value();
+  account_.server = "https://127.0.0.1:1";  // nobody is there
+  auto again = client();
+  EXPECT_TRUE(run(context_, again->nodes({})));
+}
+
+TEST_F(TwoServers, AFallenLinkIsMadeAtTheOther) {
+  api::SelectedRoute route;
+  unsigned status = 0;
+  const auto first = client_->server();
+  EXPECT_FALSE(run(context_, client_->open_relay(route, "token", status)));
+  client_->relay_lost();
+  EXPECT_FALSE(run(context_, client_->open_relay(route, "token", status)));
+  EXPECT_NE(client_->server(), first);
 }
 
 TEST_F(ApiClientTest, AnotherServersCertificateGetsNothing) {

@@ -30,6 +30,9 @@ constexpr auto kFarewellDeadline = 2s;
 constexpr auto kSampleInterval = 1s;
 constexpr auto kHandshakeInterval = 5ms;  // how often the device is asked while a handshake runs
 constexpr auto kMendInterval = 10s;
+constexpr auto kMeasureDeadline = 300ms;
+/// RFC 6455, 7.4.2: from here on codes are the sub-protocol's own: the server meant this link. Below, the link died.
+constexpr std::uint16_t kOwnCodes = 4000;
 constexpr std::chrono::seconds kShortestLife = 10s, kLongestLife = 24h;
 
 Instant now() { return runtime::now().monotonic; }
@@ -118,6 +121,7 @@ awaitable<Outcome<void>> Connection::prepare() {
   const auto closed = network_.close(options_.kill_switch, options_.allow_lan);
   if (!closed) co_return closed.error();
   api_ = std::make_unique<ApiClient>(executor_, state_, account_, kFirewallMark);
+  co_await api_->measure_servers(kMeasureDeadline);
   co_return Outcome<void>();
 }
 
@@ -230,7 +234,7 @@ awaitable<void> Connection::request_route() {
 
 awaitable<void> Connection::open_link() {
   unsigned status = 0;
-  auto opening = api_->open_relay(session_->route().relay_endpoint, session_->token(), status);
+  auto opening = api_->open_relay(session_->route(), session_->token(), status);
   auto socket = co_await std::move(opening);
   if (!socket) {
     machine_->link_failed(now(), status, socket.error());
@@ -327,6 +331,7 @@ void Connection::take(const LinkEnded& event) {
   if (session_->link() != event.link) return;
   runtime::log::info("the relay link ended", {{"code", event.code}, {"reason", event.reason}});
   session_->detach();
+  if (event.code < kOwnCodes) api_->relay_lost();
   api_->close();
   machine_->link_lost(now(), event.code);
 }
@@ -359,6 +364,7 @@ void Connection::take_control(const std::string& text) {
   } else if (const auto* signal = std::get_if<relay::PeerMessage>(&payload)) {
     if (message->session == session_->route().session_id) session_->take_signal(*signal);
   } else if (std::holds_alternative<relay::Drain>(payload)) {
+    api_->relay_drains();
     machine_->drained(now());
   }
 }

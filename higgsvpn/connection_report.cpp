@@ -25,7 +25,7 @@ void Connection::publish() {
 
 ConnectionReport Connection::report() {
   ConnectionReport report;
-  report.server = account_.server;
+  report.server = api_ ? api_->server() : account_.server;
   report.kill_switch = options_.kill_switch;
   report.reconnects = reconnects_;
   report.connected_since = connected_since_;

@@ -109,7 +109,8 @@ int login(const Settings& settings, const LoginArguments& arguments, bool json) 
   Account account;
   account.server = *origin;
   account.username = arguments.user;
-  account.trust = {arguments.pin, arguments.ca};
+  if (arguments.pin) account.trust.spki_pins = {*arguments.pin};
+  account.trust.ca_file = arguments.ca;
   const auto ended = talk<void>(state, account, [&](ApiClient& client) { return client.login(*password); });
   if (!ended) {
     Failure failure = ended.error();
