@@ -16,6 +16,8 @@ constexpr const char* kSubprotocol = "higgs-relay.1";  // proto/relay.md
 constexpr std::uint16_t kReplaced = 4001, kNotAuthorized = 4002;
 /// A link that stood this long was a good one: the next attempt is made at once and the back-off starts anew.
 constexpr std::chrono::seconds kGoodLink{2};
+/// A link that was replaced by one to another server lives on this long: clients follow one by one.
+constexpr std::chrono::seconds kLeaving{5};
 
 }  // namespace
 
@@ -45,7 +47,11 @@ void RelayLink::set_token(std::string token) {
 asio::awaitable<void> RelayLink::run() {
   for (;;) {
     if ((link_ && !move_) || token_.empty()) {
-      co_await changed_.wait();
+      if (leaving_ && runtime::now().monotonic >= leave_at_) drop(leaving_);
+      if (leaving_)
+        co_await changed_.wait_for(leave_at_ - runtime::now().monotonic);
+      else
+        co_await changed_.wait();
       continue;
     }
     if (wait_first_) {
@@ -97,6 +103,7 @@ void RelayLink::take_over(tunnel::LinkId link, const std::string& origin) {
   if (link_) {
     drop(leaving_);
     leaving_ = std::exchange(link_, std::nullopt);
+    leave_at_ = runtime::now().monotonic + kLeaving;
   }
   move_ = false;
   link_ = link;
@@ -165,9 +172,22 @@ void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
     log::info("the relay is about to stop", {{"relay", origin_}});
     if (link_ != link) return;
     servers_.draining(runtime::now().monotonic, origin_);
-    move_ = true;
-    changed_.notify();
+    move_away();
   }
+}
+
+void RelayLink::move_away() {
+  move_ = true;
+  changed_.notify();
+}
+
+void RelayLink::on_link_doubtful(tunnel::LinkId link) {
+  asio::post(executor_, [this, alive = alive_, link] {
+    if (!*alive || link_ != link || servers_.alone()) return;
+    log::info("the relay does not answer; trying another server", {{"relay", origin_}});
+    servers_.failed(runtime::now().monotonic, origin_);
+    move_away();
+  });
 }
 
 void RelayLink::lost(tunnel::LinkId link, std::uint16_t code, const std::string& reason) {

@@ -1,6 +1,7 @@
 // The node's link to the relay: upgraded here, driven by the tunnel's thread, and made anew, at another server where
-// there is one, whenever it is lost. A server that asks its peers to leave is left for another before its own link is
-// given up. Control messages become sessions. Control thread, but for the events, which post.
+// there is one, whenever it is lost. A server that asks its peers to leave, or has not answered for a second, is left
+// for another before its own link is given up. Control messages become sessions. Control thread, but for the events,
+// which post.
 #pragma once
 
 #include <functional>
@@ -61,6 +62,7 @@ class RelayLink final : private tunnel::RelayLinkEvents {
  private:
   void on_control(tunnel::LinkId link, std::string message) override;
   void on_link_closed(tunnel::LinkId link, std::uint16_t code, std::string reason) override;
+  void on_link_doubtful(tunnel::LinkId link) override;
 
   std::string url_at(const std::string& origin) const;
   boost::asio::awaitable<bool> connect_once();
@@ -68,6 +70,7 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   void fail(const std::string& origin, const std::string& why);
   void handle(tunnel::LinkId link, const std::string& message);
   void lost(tunnel::LinkId link, std::uint16_t code, const std::string& reason);
+  void move_away();
   void drop(std::optional<tunnel::LinkId>& link);
 
   boost::asio::any_io_executor executor_;
@@ -83,8 +86,9 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   std::string token_;
   std::optional<tunnel::LinkId> link_;
   std::string origin_;  ///< of link_
-  /// The link to a server that drains, until it closes it: its sessions come over one by one.
+  /// The link to a server that drains or does not answer, for a while yet: its sessions come over one by one.
   std::optional<tunnel::LinkId> leaving_;
+  Instant leave_at_{};
   bool move_ = false;  ///< a second link is wanted beside the one that stands
   Instant since_{};
   bool wait_first_ = false;

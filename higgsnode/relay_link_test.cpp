@@ -245,6 +245,25 @@ TEST_F(TwoServers, AServerThatDrainsIsLeftBeforeItsLinkEnds) {
   EXPECT_TRUE(link_.status().up);
 }
 
+TEST_F(TwoServers, AServerThatDoesNotAnswerIsLeftBeforeItsLinkIsGivenUp) {
+  connect();
+  const auto first = driver_.last;
+  driver_.events->on_control(first, open(3));
+  driver_.events->on_link_doubtful(first);
+  ASSERT_TRUE(until([&] { return ups_ == 2; }));
+  EXPECT_TRUE(at(other_));
+  EXPECT_TRUE(driver_.links.contains(first)) << "it may recover, and clients come over one by one";
+  EXPECT_TRUE(sessions_.find(first, session()) != nullptr);
+}
+
+TEST_F(Link, WithoutAnotherServerDoubtChangesNothing) {
+  connect();
+  driver_.events->on_link_doubtful(driver_.last);
+  driver_.events->on_control(driver_.last, open(3));
+  ASSERT_TRUE(until([&] { return driver_.sent.size() == 1; }));
+  EXPECT_EQ(server_.upgrades.size(), 1u);
+}
+
 TEST_F(Link, WhereThereIsNoOtherServerADrainingOneIsKept) {
   connect();
   driver_.events->on_control(driver_.last,

@@ -58,6 +58,7 @@ class ApiClient {
   /// How far away the servers are; nothing is done where there is one.
   boost::asio::awaitable<void> measure_servers(std::chrono::milliseconds deadline);
   const Account& account() const noexcept { return account_; }
+  bool has_others() const noexcept { return !servers_.alone(); }
   /// The one that is asked at present.
   const std::string& server() const { return servers_.current(); }
   /// Closes kept connections: after the network changed they lead nowhere.

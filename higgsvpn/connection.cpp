@@ -315,6 +315,8 @@ void Connection::on_link_closed(tunnel::LinkId link, std::uint16_t code, std::st
   post_event(LinkEnded{link, code, std::move(reason)});
 }
 
+void Connection::on_link_doubtful(tunnel::LinkId link) { post_event(LinkDoubtful{link}); }
+
 void Connection::take_events() {
   while (!events_.empty()) {
     const Event event = std::move(events_.front());
@@ -334,6 +336,13 @@ void Connection::take(const LinkEnded& event) {
   if (event.code < kOwnCodes) api_->relay_lost();
   api_->close();
   machine_->link_lost(now(), event.code);
+}
+
+void Connection::take(const LinkDoubtful& event) {
+  if (session_->link() != event.link || !api_->has_others()) return;
+  runtime::log::info("the relay does not answer; trying another server");
+  api_->relay_lost();
+  machine_->link_doubtful(now());
 }
 
 void Connection::take_control(const std::string& text) {

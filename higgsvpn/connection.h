@@ -67,6 +67,9 @@ class Connection : private tunnel::RelayLinkEvents {
     std::uint16_t code = 0;
     std::string reason;
   };
+  struct LinkDoubtful {
+    tunnel::LinkId link = 0;
+  };
   struct SignalEvent {
     SessionId session;
     relay::PeerMessage message;
@@ -75,11 +78,12 @@ class Connection : private tunnel::RelayLinkEvents {
     SessionId session;
     path::TraversalReport report;
   };
-  using Event = std::variant<ControlEvent, LinkEnded, SignalEvent, PathEvent>;
+  using Event = std::variant<ControlEvent, LinkEnded, LinkDoubtful, SignalEvent, PathEvent>;
   class TraversalFeed;
 
   void on_control(tunnel::LinkId link, std::string message) override;
   void on_link_closed(tunnel::LinkId link, std::uint16_t code, std::string reason) override;
+  void on_link_doubtful(tunnel::LinkId link) override;
   void post_event(Event event);
 
   boost::asio::awaitable<Outcome<void>> prepare();
@@ -106,6 +110,7 @@ class Connection : private tunnel::RelayLinkEvents {
   void take_events();
   void take(const ControlEvent& event);
   void take(const LinkEnded& event);
+  void take(const LinkDoubtful& event);
   void take(const SignalEvent& event);
   void take(const PathEvent& event);
   void take_control(const std::string& message);

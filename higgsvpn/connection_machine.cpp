@@ -113,6 +113,12 @@ void ConnectionMachine::link_lost(Instant now, std::uint16_t code) {
   link_wanted_ = true;
 }
 
+void ConnectionMachine::link_doubtful(Instant now) {
+  if (link_wanted_) return;
+  link_wanted_ = true;
+  link_at_ = now;
+}
+
 void ConnectionMachine::carried_without_link(Instant now, bool carried) {
   carried_ = carried && expires_at_;
   if (!is_up() && expires_at_ && !pinned_ && !other_node_at_) other_node_at_ = now + limits_.node_patience;

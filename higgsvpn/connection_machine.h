@@ -62,6 +62,8 @@ class ConnectionMachine {
   void link_failed(Instant now, unsigned status, Failure failure);
   /// `code`: of the WebSocket (proto/relay.md, close codes).
   void link_lost(Instant now, std::uint16_t code);
+  /// It does not answer, and there is another server: a new link at once, while the old one still stands.
+  void link_doubtful(Instant now);
   /// Whether packets reach the node without the link: over a direct path or TURN.
   void carried_without_link(Instant now, bool carried);
   /// The host's address or way out changed: the link, if there is one, leads nowhere.

@@ -47,6 +47,7 @@ api::TokenResponse token_response(Call& call, const UserRecord& user, const std:
   response.expires_at = access.expires_at;
   response.refresh_token = refresh_token;
   response.refresh_expires_at = refresh_expires_at;
+  if (const auto origin = call.origin()) response.relay_servers = relay_servers(call.services, *origin);
   return response;
 }
 

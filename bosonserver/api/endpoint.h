@@ -17,6 +17,7 @@ enum class Access {
   kUser,    ///< aud api, of a user with at least the endpoint's role
   kNode,    ///< aud node
   kRelay,   ///< aud relay, of exactly the id in the path; a WebSocket upgrade (server/relay_gate.h)
+  kServer,  ///< aud server, of the id in the path and for this server; a WebSocket upgrade as well
 };
 
 /// Which threads the handler runs on.

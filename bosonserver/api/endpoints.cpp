@@ -46,12 +46,13 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
   {"GET",    "/.well-known/jwks.json",            kPublic, kUserRole, kNoBody, kGeneral,      kStore,    key_set},
   {"GET",    "/openapi.json",                     kPublic, kUserRole, kNoBody, kGeneral,      kStore,    openapi},
   {"GET",    "/relay/{id}",                       kRelay,  kUserRole, kNoBody, kGeneral,      kStore,    nullptr},
+  {"GET",    "/cascade/{id}",                     kServer, kUserRole, kNoBody, kGeneral,      kStore,    nullptr},
   {"GET",    "/metrics",                          kPublic, kUserRole, kNoBody, kNone,         kStore,    nullptr, Listener::kMetrics},
 });
 // clang-format on
 
 std::string_view name_of(Access access) {
-  constexpr std::array<std::string_view, 4> kNames{"public", "user", "node", "relay"};
+  constexpr std::array<std::string_view, 5> kNames{"public", "user", "node", "relay", "server"};
   return kNames[static_cast<std::size_t>(access)];
 }
 

@@ -63,7 +63,8 @@ net::HttpResponse Gateway::answer_checked(Call& call, const Match& match) {
 }
 
 std::optional<net::HttpResponse> Gateway::authenticate(Call& call, const ApiEndpoint& endpoint) {
-  if (endpoint.access == Access::kPublic || endpoint.access == Access::kRelay) return std::nullopt;
+  const bool upgrade = endpoint.access == Access::kRelay || endpoint.access == Access::kServer;
+  if (endpoint.access == Access::kPublic || upgrade) return std::nullopt;
   const auto header = call.request.headers.get("Authorization");
   const auto token = header ? jwt::bearer_token(*header) : std::nullopt;
   if (!token) return unauthorized("the Authorization header has no bearer token");

@@ -42,7 +42,7 @@ void Maintenance::notice_silence(Now now) {
     return;
   }
   for (const auto& node : **nodes) {
-    const bool link_up = services_.relay.node_link_up(node.id);
+    const bool link_up = is_linked(services_, node);
     const auto status = current_status(node, link_up, unix_seconds(now.wall));
     if (status != api::NodeStatus::kOffline || node.status == api::NodeStatus::kOffline) continue;
     // The snapshot may be older than a heartbeat that has just come.

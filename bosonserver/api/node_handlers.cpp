@@ -96,13 +96,10 @@ api::RegisterResponse answer_of(Call& call, const NodeRecord& node) {
   response.expires_at = session.expires_at;
   response.observed_address = call.address();
   if (const auto origin = call.origin()) {
-    const auto authority = std::string_view(*origin).substr(std::string_view("https://").size());
-    const auto colon = authority.rfind(':');
-    auto host = authority.substr(0, colon);
-    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
-    const auto port = static_cast<std::uint16_t>(std::stoul(std::string(authority.substr(colon + 1))));
-    response.relay_servers.push_back({call.services.server_id, std::string(host), port, "websocket"});
-    response.stun_servers.push_back({std::string(host), call.services.settings.stun_port});
+    response.relay_servers = relay_servers(call.services, *origin);
+    response.stun_servers.push_back({host_of_origin(*origin), call.services.settings.stun_port});
+    for (const auto& other : call.services.cluster.others())
+      response.stun_servers.push_back({host_of_origin(other.url), other.stun_port});
   }
   return response;
 }
@@ -189,6 +186,8 @@ net::HttpResponse heartbeat(Call& call) {
   if (!actions) return store_failure(actions.error(), "node");
   for (const auto& action : *actions) response.actions.push_back({action.id, action.type, {action.payload}});
   renew_tokens(call, *id, response);
+  const auto origin = call.origin();
+  if (origin && !call.services.cluster.others().empty()) response.relay_servers = relay_servers(call.services, *origin);
   return json_answer(response);
 }
 

@@ -24,7 +24,7 @@ double load_of(const NodeRecord& node) {
 api::NodeSummary summary_of(const Call& call, const NodeRecord& node) {
   api::NodeSummary summary;
   summary.node_id = node.id;
-  summary.status = current_status(node, call.services.relay.node_link_up(node.id), call.seconds());
+  summary.status = current_status(node, is_linked(call.services, node), call.seconds());
   summary.location = node.location;
   summary.nat_type = node.network_info.nat_type;
   summary.capabilities = node.capabilities;

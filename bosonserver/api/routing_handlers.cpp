@@ -22,7 +22,7 @@ constexpr int kAllocationTries = 4;
 RouteCandidate candidate_of(const Call& call, const NodeRecord& node) {
   RouteCandidate candidate;
   candidate.id = node.id;
-  candidate.relay_link_up = call.services.relay.node_link_up(node.id);
+  candidate.relay_link_up = is_linked(call.services, node);
   candidate.status = current_status(node, candidate.relay_link_up, call.seconds());
   if (node.location) {
     candidate.country = node.location->country;
@@ -142,26 +142,30 @@ Result<SessionRow> open_session(Call& call, const api::RoutingRequest& body, con
 
 std::string route_id(NodeId node) { return "relay-" + to_string(node); }
 
+/// The other server over which packets would go to the node, as long as they have no better path.
+std::optional<ServerId> cascade_of(const Call& call, NodeId node) {
+  if (call.services.cluster.others().empty() || call.services.relay.node_link_up(node)) return std::nullopt;
+  const auto nodes = call.services.directory.nodes(call.now.monotonic);
+  if (!nodes) return std::nullopt;
+  const auto found = std::lower_bound((*nodes)->begin(), (*nodes)->end(), node,
+                                      [](const NodeRecord& record, NodeId id) { return record.id < id; });
+  const bool known = found != (*nodes)->end() && found->id == node && found->server;
+  return known && call.services.cluster.lives(*found->server) ? found->server : std::nullopt;
+}
+
 std::vector<api::Route> shown_routes(const Call& call, const std::vector<RankedRoute>& routes, NodeId selected) {
   std::vector<api::Route> shown;
   for (const auto& route : routes) {
     if (shown.size() >= kShownRoutes && route.id != selected) continue;
-    shown.push_back({route_id(route.id),
-                     route.direct ? api::RouteType::kDirect : api::RouteType::kRelay,
-                     {call.services.server_id, to_string(route.id)},
-                     route.latency,
-                     route.bandwidth,
-                     route.cost,
-                     static_cast<std::uint32_t>(shown.size() + 1)});
+    const auto cascade = cascade_of(call, route.id);
+    std::vector<std::string> path{to_string(call.services.server_id)};
+    if (cascade) path.push_back(to_string(*cascade));
+    path.push_back(to_string(route.id));
+    const auto relayed = cascade ? api::RouteType::kCascade : api::RouteType::kRelay;
+    shown.push_back({route_id(route.id), route.direct ? api::RouteType::kDirect : relayed, std::move(path),
+                     route.latency, route.bandwidth, route.cost, static_cast<std::uint32_t>(shown.size() + 1)});
   }
   return shown;
-}
-
-/// The name or address in an origin, without brackets.
-std::string host_of(const std::string& origin) {
-  auto host = origin.substr(std::string_view("https://").size());
-  host.resize(host.rfind(':'));
-  return host.starts_with('[') ? host.substr(1, host.size() - 2) : host;
 }
 
 api::SelectedRoute selected_route(Call& call, const SessionRow& session, const NodeRecord& node, bool direct,
@@ -186,7 +190,7 @@ api::SelectedRoute selected_route(Call& call, const SessionRow& session, const N
   wireguard.dns = call.services.settings.dns;
   wireguard.mtu = call.services.settings.mtu;
   wireguard.persistent_keepalive = call.services.settings.keepalive;
-  const auto host = host_of(origin);
+  const auto host = host_of_origin(origin);
   route.stun_servers.push_back({host, call.services.settings.stun_port});
   route.turn = call.services.turn.admit(session.id, node.addresses(), session.expires_at, host, call.now.wall);
   route.session_token = token.text;
@@ -218,7 +222,8 @@ net::HttpResponse request_route(Call& call) {
     const auto session = open_session(call, *body, *node);
     if (session)
       return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
-                                              selected_route(call, *session, *node, route.direct, *origin)});
+                                              selected_route(call, *session, *node, route.direct, *origin),
+                                              relay_servers(call.services, *origin)});
     if (session.error() == StoreError::kKeyTaken)
       return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
     if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");

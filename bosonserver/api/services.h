@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "base/time.h"
+#include "bosonserver/api/cluster_view.h"
 #include "bosonserver/api/key_ring.h"
 #include "bosonserver/api/local_names.h"
 #include "bosonserver/api/node_directory.h"
@@ -25,10 +26,11 @@ struct Services {
   NodeDirectory& directory;
   RelayControl& relay;
   TurnControl& turn;
+  ClusterView& cluster;
   RandomSource& random;
   std::function<Now()> clock;
   LocalNames local_names;
-  std::string server_id;   ///< in the paths of routes
+  ServerId server_id;
   std::string dummy_hash;  ///< of no password: verified where there is no user, so that time tells nothing
 };
 
@@ -36,6 +38,10 @@ struct Services {
 void session_over(Services& services, SessionId session, relay::CloseReason reason);
 /// To be called whenever a node's state changes: lists and cached routes follow at once.
 void node_changed(Services& services, NodeId node);
+/// Whether a relay link of the node stands, here or at another server that lives.
+bool is_linked(const Services& services, const NodeRecord& node);
+/// For nodes and clients: this server, under the origin by which the caller knows it, then the others.
+std::vector<api::RelayServer> relay_servers(const Services& services, const std::string& origin);
 /// The tag under which cached routes hang that lead to this node.
 std::string route_tag(NodeId node);
 

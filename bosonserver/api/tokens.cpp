@@ -5,6 +5,8 @@
 namespace higgs::boson {
 namespace {
 
+constexpr std::int64_t kServerTokenSeconds = 60;
+
 Token make_token(Services& services, jwt::Audience audience, std::string subject, std::string_view role,
                  std::int64_t expires_at, Now now, const std::string& family = {}) {
   jwt::Claims claims;
@@ -39,6 +41,13 @@ Token node_relay_token(Services& services, NodeId node, Now now) {
 
 Token session_token(Services& services, SessionId session, std::int64_t expires_at, Now now) {
   return make_token(services, jwt::Audience::kRelay, to_string(session), kClientRole, expires_at, now);
+}
+
+ServerToken server_token(Services& services, ServerId peer, Now now) {
+  const auto issued_at = unix_seconds(now.wall);
+  const auto token = make_token(services, jwt::Audience::kServer, to_string(services.server_id), kServerRole,
+                                issued_at + kServerTokenSeconds, now, to_string(peer));
+  return {token.text, issued_at};
 }
 
 Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt::Audience audience, Now now) {

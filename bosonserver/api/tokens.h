@@ -12,6 +12,7 @@ namespace higgs::boson {
 inline constexpr std::string_view kIssuer = "bosonserver";
 inline constexpr std::string_view kNodeRole = "node";
 inline constexpr std::string_view kClientRole = "client";
+inline constexpr std::string_view kServerRole = "server";
 
 struct Token {
   std::string text;
@@ -26,6 +27,13 @@ Token node_token(Services& services, NodeId node, Now now);
 Token node_relay_token(Services& services, NodeId node, Now now);
 /// For this session's link at the relay, until the session's end.
 Token session_token(Services& services, SessionId session, std::int64_t expires_at, Now now);
+
+/// For a link of this server to exactly that other one, and good for a minute.
+struct ServerToken {
+  std::string text;
+  std::int64_t issued_at = 0;
+};
+ServerToken server_token(Services& services, ServerId peer, Now now);
 
 Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt::Audience audience, Now now);
 

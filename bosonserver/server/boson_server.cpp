@@ -13,6 +13,7 @@
 #include "bosonserver/api/tokens.h"
 #include "bosonserver/cache/memory_cache.h"
 #include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/relay_adapter.h"
 #include "bosonserver/server/relay_ledger.h"
@@ -69,15 +70,18 @@ RelayOptions relay_options(const ServerSettings& settings) {
 
 class BosonServer::Impl {
  public:
-  Impl(const ServerSettings& given, std::function<Now()> clock)
+  Impl(const ServerSettings& given, std::function<Now()> time)
       : settings(given),
+        clock(time ? std::move(time) : std::function<Now()>(runtime::now)),
         lock(lock_state(settings.state_dir)),
         certificate(load_or_make_certificate(settings)),
+        server_id(load_or_make_server_id(settings.state_dir, random)),
         turn(settings, random),
         store(open_store(settings.store_settings())),
         cache([] { return runtime::now().monotonic; }),
         keys(*store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
-             clock ? clock().wall : runtime::now().wall),
+             clock().wall),
+        cluster(*store, presence, bus, clock, server_id),
         directory(*store),
         services{settings.api,
                  *store,
@@ -86,13 +90,14 @@ class BosonServer::Impl {
                  directory,
                  adapter,
                  turn,
+                 cluster.view(),
                  random,
-                 clock ? std::move(clock) : std::function<Now()>(runtime::now),
+                 clock,
                  LocalNames::of_this_machine(),
-                 Uuid::from_digest(crypto::sha256(as_bytes(certificate.pin))).to_string(),
+                 server_id,
                  crypto::hash_password(SecretString(random_secret(random)), random)},
         ledger(
-            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths) {}
+            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster) {}
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
@@ -104,6 +109,7 @@ class BosonServer::Impl {
     api_endpoint = listen_for_api();
     metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");
     start_stun();
+    cluster.start(io, services, *relay, own_entry(), settings.relay_sessions);
     const auto count = settings.io_threads ? settings.io_threads : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { io.run(); });
   }
@@ -131,6 +137,20 @@ class BosonServer::Impl {
     turn.stun_port(settings.api.stun_port);
   }
 
+  /// What the others are told. An address that was bound as such is where we are; a name has to be configured.
+  ServerEntry own_entry() const {
+    ServerEntry entry;
+    entry.id = server_id;
+    entry.url = settings.api.public_origin.value_or("");
+    if (entry.url.empty() && !api_endpoint.address.is_unspecified()) entry.url = "https://" + api_endpoint.to_string();
+    if (entry.url.empty())
+      log::info("public_url is not set: other servers of the store, if there are any, hear nothing of this one");
+    entry.pin = certificate.pin;
+    entry.relay_workers = relay->workers();
+    entry.stun_port = settings.api.stun_port;
+    return entry;
+  }
+
   /// Also after a start that failed half way.
   void stop() {
     if (!threads.empty()) close_gently();
@@ -142,14 +162,20 @@ class BosonServer::Impl {
     metrics_http.reset();
     stun.reset();
     adapter.detach();
+    cluster.detach();
     relay.reset();
+    cluster.stop();
     worker.reset();
     turn.stop();
   }
 
   void close_gently() {
     log::info("stopping", {{"links", relay->links()}});
-    relay->drain(settings.drain, {});
+    std::vector<std::string> elsewhere;
+    for (const auto& other : cluster.view().others())
+      if (!other.draining) elsewhere.push_back(other.url);
+    relay->drain(settings.drain, std::move(elsewhere));
+    cluster.drain();
     const auto deadline = std::chrono::steady_clock::now() + settings.drain;
     while (relay->links() > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(kDrainPoll);
     stop_listening(*api_http);
@@ -193,13 +219,16 @@ class BosonServer::Impl {
   }
 
   ServerSettings settings;
+  const std::function<Now()> clock;
   SystemRandom random;
   runtime::LockFile lock;
   ServerCertificate certificate;
+  const ServerId server_id;
   TurnDesk turn;
   std::unique_ptr<Store> store;
   MemoryCache cache;
   KeyRing keys;
+  Cluster cluster;
   NodeDirectory directory;
   RelayAdapter adapter;
   Services services;

@@ -1,6 +1,7 @@
 #include "bosonserver/server/front_door.h"
 
 #include "bosonserver/api/answers.h"
+#include "bosonserver/cluster/cascade_dialer.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -62,10 +63,12 @@ asio::awaitable<net::UpgradeDecision> FrontDoor::upgrade(net::HttpRequest reques
     if (auto* response = std::get_if<net::HttpResponse>(&*granted)) decision = std::move(*response);
     if (auto* node = std::get_if<NodeLinkGrant>(&*granted)) decision = admit(*node);
     if (auto* client = std::get_if<ClientLinkGrant>(&*granted)) decision = admit(std::move(*client));
+    if (auto* server = std::get_if<ServerLinkGrant>(&*granted)) decision = admit(*server);
   }
   const auto* refused = std::get_if<net::HttpResponse>(&decision);
   const unsigned status = refused ? refused->status : 101;
-  metrics_.count_request("GET", "/relay/{id}", status, {});
+  const auto match = match_endpoint("GET", request.path);
+  metrics_.count_request("GET", match.endpoint ? match.endpoint->path : "other", status, {});
   if (refused) runtime::log::info("a relay link was refused", {{"request", request.request_id}, {"status", status}});
   co_return decision;
 }
@@ -96,6 +99,13 @@ net::UpgradeDecision FrontDoor::admit(ClientLinkGrant grant) {
   if (auto refused = refusal(relay_.admit_client(grant.ticket.session, grant.token_iat))) return std::move(*refused);
   return net::UpgradeAccept{std::string(kRelaySubprotocol), [this, grant](net::UpgradedSocket socket) {
                               relay_.take_client_link(grant.ticket, grant.token_iat, std::move(socket));
+                            }};
+}
+
+net::UpgradeDecision FrontDoor::admit(const ServerLinkGrant& grant) {
+  if (auto refused = refusal(relay_.admit_server(grant))) return std::move(*refused);
+  return net::UpgradeAccept{std::string(kCascadeSubprotocol), [this, grant](net::UpgradedSocket socket) {
+                              relay_.take_server_link(grant, std::move(socket));
                             }};
 }
 

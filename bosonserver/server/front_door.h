@@ -27,6 +27,7 @@ class FrontDoor {
   boost::asio::awaitable<net::UpgradeDecision> upgrade(net::HttpRequest request);
   net::UpgradeDecision admit(NodeLinkGrant grant);
   net::UpgradeDecision admit(ClientLinkGrant grant);
+  net::UpgradeDecision admit(const ServerLinkGrant& grant);
   /// nullopt: the relay takes it.
   std::optional<net::HttpResponse> refusal(Admission admission) const;
 

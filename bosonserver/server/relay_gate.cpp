@@ -1,25 +1,32 @@
 #include "bosonserver/server/relay_gate.h"
 
+#include <charconv>
+
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/call.h"
 #include "bosonserver/api/endpoint.h"
 #include "bosonserver/api/rate_limit.h"
 #include "bosonserver/api/tokens.h"
+#include "bosonserver/cluster/cascade_dialer.h"
 
 namespace higgs::boson {
 namespace {
 
 /// RFC 6455, 4.2.1: a list of what the client would speak.
-bool offers_subprotocol(const net::HttpRequest& request) {
+bool offers_subprotocol(const net::HttpRequest& request, std::string_view wanted) {
   auto list = request.headers.get("Sec-WebSocket-Protocol").value_or("");
   while (!list.empty()) {
     auto item = list.substr(0, list.find(','));
     list.remove_prefix(std::min(item.size() + 1, list.size()));
     while (item.starts_with(' ') || item.starts_with('\t')) item.remove_prefix(1);
     while (item.ends_with(' ') || item.ends_with('\t')) item.remove_suffix(1);
-    if (item == kRelaySubprotocol) return true;
+    if (item == wanted) return true;
   }
   return false;
+}
+
+net::HttpResponse unknown_subprotocol(std::string_view wanted) {
+  return problem_answer(400, "unknown-subprotocol", "The sub-protocol " + std::string(wanted) + " is needed");
 }
 
 net::HttpResponse ended() {
@@ -55,31 +62,58 @@ RelayGrant grant_client(Services& services, SessionId id, const jwt::Claims& cla
   return grant;
 }
 
+std::optional<unsigned> number_of(const Call& call, std::string_view name) {
+  const auto text = call.query(name);
+  unsigned number = 0;
+  if (!text) return std::nullopt;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  return error == std::errc{} && end == text->data() + text->size() ? std::optional(number) : std::nullopt;
+}
+
+/// `worker` is ours, `from` the other's.
+RelayGrant grant_server(const Call& call, ServerId peer, const jwt::Claims& claims) {
+  if (claims.role != kServerRole) return forbidden("the token is not a server's");
+  // A server that was given a token for itself must not get anywhere with it.
+  if (claims.family != to_string(call.services.server_id)) return forbidden("the token is for another server");
+  const auto worker = number_of(call, "worker"), from = number_of(call, "from");
+  if (!worker || !from) return bad_query("worker and from are numbers of workers");
+  return ServerLinkGrant{{peer, relay::ServerLinkDirection::kIncoming, *from, claims.issued_at}, *worker};
+}
+
+RelayGrant grant_peer(Call& call, const jwt::Claims& claims, std::optional<double> session_rate_mbps) {
+  if (claims.role == kNodeRole) {
+    const auto node = parse_id<NodeId>(claims.subject);
+    return node ? grant_node(call.services, *node, claims) : RelayGrant(forbidden("the token names no node"));
+  }
+  if (claims.role != kClientRole) return forbidden("the token is neither a node's nor a client's");
+  const auto session = parse_id<SessionId>(claims.subject);
+  return session ? grant_client(call.services, *session, claims, call.now, session_rate_mbps)
+                 : RelayGrant(forbidden("the token names no session"));
+}
+
 }  // namespace
 
 RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& request,
                                 std::optional<double> session_rate_mbps) {
   auto match = match_endpoint("GET", request.path);
-  if (!match.endpoint || match.endpoint->access != Access::kRelay) return not_found("WebSocket");
+  const auto access = match.endpoint ? match.endpoint->access : Access::kPublic;
+  const bool cascade = access == Access::kServer;
+  if (!cascade && access != Access::kRelay) return not_found("WebSocket");
   Call call{request, services, services.clock(), std::move(match.parameters), std::nullopt, std::nullopt};
   if (const auto rate = count_call(call, match.endpoint->rate); rate && rate->exceeded)
     return later(429, "too-many-requests", "Too many requests", rate->reset_seconds);
   const auto header = request.headers.get("Authorization");
   const auto token = header ? jwt::bearer_token(*header) : std::nullopt;
   if (!token) return unauthorized("the Authorization header has no bearer token");
-  const auto claims = verify_token(services, *token, jwt::Audience::kRelay, call.now);
+  const auto claims =
+      verify_token(services, *token, cascade ? jwt::Audience::kServer : jwt::Audience::kRelay, call.now);
   if (!claims) return unauthorized(claims.error().message());
   if (claims->subject != call.parameters.front()) return forbidden("the token is for another link");
-  if (!offers_subprotocol(request))
-    return problem_answer(400, "unknown-subprotocol", "The sub-protocol higgs-relay.1 is needed");
-  if (claims->role == kNodeRole) {
-    const auto node = parse_id<NodeId>(claims->subject);
-    return node ? grant_node(services, *node, *claims) : RelayGrant(forbidden("the token names no node"));
-  }
-  if (claims->role != kClientRole) return forbidden("the token is neither a node's nor a client's");
-  const auto session = parse_id<SessionId>(claims->subject);
-  return session ? grant_client(services, *session, *claims, call.now, session_rate_mbps)
-                 : RelayGrant(forbidden("the token names no session"));
+  const auto wanted = cascade ? kCascadeSubprotocol : kRelaySubprotocol;
+  if (!offers_subprotocol(request, wanted)) return unknown_subprotocol(wanted);
+  if (!cascade) return grant_peer(call, *claims, session_rate_mbps);
+  const auto peer = parse_id<ServerId>(claims->subject);
+  return peer ? grant_server(call, *peer, *claims) : RelayGrant(forbidden("the token names no server"));
 }
 
 }  // namespace higgs::boson

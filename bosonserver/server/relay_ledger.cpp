@@ -80,12 +80,28 @@ void RelayLedger::write_path(SessionId session) {
 
 void RelayLedger::on_node_up(NodeId node) {
   log::info("a node's relay link is up", {{"node", to_string(node)}});
+  nodes_.node_up(node);
   post_([this, node] { node_changed(services_, node); });
 }
 
 void RelayLedger::on_node_down(NodeId node) {
   log::info("a node's relay link is down", {{"node", to_string(node)}});
+  nodes_.node_down(node);
   post_([this, node] { node_changed(services_, node); });
+}
+
+void RelayLedger::on_node_wanted(NodeId node) { nodes_.node_wanted(node); }
+
+void RelayLedger::on_server_link_wanted(ServerId server, unsigned own_worker, unsigned peer_worker) {
+  nodes_.server_link_wanted(server, own_worker, peer_worker);
+}
+
+void RelayLedger::on_server_link_up(const relay::ServerLink& link) {
+  log::info("a link to another server is up", {{"server", to_string(link.peer)}, {"worker", link.peer_worker}});
+}
+
+void RelayLedger::on_server_link_down(const relay::ServerLink& link) {
+  log::info("a link to another server is down", {{"server", to_string(link.peer)}, {"worker", link.peer_worker}});
 }
 
 }  // namespace higgs::boson

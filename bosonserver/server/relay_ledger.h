@@ -8,6 +8,7 @@
 
 #include "bosonserver/api/services.h"
 #include "bosonserver/relay/relay_events.h"
+#include "bosonserver/server/node_watch.h"
 #include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/turn_desk.h"
 
@@ -17,8 +18,8 @@ class RelayLedger final : public RelayEvents {
  public:
   /// `post` hands a job to a thread that may call the store.
   RelayLedger(Services& services, std::function<void(std::function<void()>)> post, TurnDesk& turn,
-              PathStatistics& paths)
-      : services_(services), post_(std::move(post)), turn_(turn), statistics_(paths) {}
+              PathStatistics& paths, NodeWatch& nodes)
+      : services_(services), post_(std::move(post)), turn_(turn), statistics_(paths), nodes_(nodes) {}
 
   void on_session_opened(SessionId session, NodeId node) override;
   void on_session_ready(SessionId session, NodeId node) override;
@@ -28,6 +29,10 @@ class RelayLedger final : public RelayEvents {
   void on_path_changed(SessionId session, std::string_view path) override;
   void on_node_up(NodeId node) override;
   void on_node_down(NodeId node) override;
+  void on_node_wanted(NodeId node) override;
+  void on_server_link_wanted(ServerId server, unsigned own_worker, unsigned peer_worker) override;
+  void on_server_link_up(const relay::ServerLink& link) override;
+  void on_server_link_down(const relay::ServerLink& link) override;
 
  private:
   void restore_turn(SessionId session);
@@ -37,6 +42,7 @@ class RelayLedger final : public RelayEvents {
   const std::function<void(std::function<void()>)> post_;
   TurnDesk& turn_;
   PathStatistics& statistics_;
+  NodeWatch& nodes_;
   std::mutex mutex_;
   /// Told and not yet written; what comes meanwhile replaces it, so that a session has one job at most.
   std::unordered_map<SessionId, std::string> paths_;  // guarded by mutex_

@@ -14,6 +14,7 @@ constexpr unsigned kCertificateDays = 3650;
 constexpr const char* kCertificateFile = "server.crt";
 constexpr const char* kPrivateKeyFile = "server.key";
 constexpr const char* kSealingKeyFile = "sealing.key";
+constexpr const char* kServerIdFile = "server-id";
 constexpr const char* kTurnSecretFile = "turn.key";
 constexpr std::size_t kKeyBytes = 32;
 
@@ -83,6 +84,19 @@ ServerCertificate load_or_make_certificate(const ServerSettings& settings) {
 std::string pin_of_certificate(const ServerSettings& settings) {
   const auto file = settings.certificate.value_or(settings.state_dir / kCertificateFile);
   return must(net::spki_pin_of(read(file)), "cannot read the certificate");
+}
+
+ServerId load_or_make_server_id(const std::filesystem::path& state_dir, RandomSource& random) {
+  const auto file = state_dir / kServerIdFile;
+  auto text = must(runtime::read_file_if_there(file), "cannot read " + file.string());
+  if (!text) {
+    text = Uuid::random(random).to_string();
+    must(runtime::write_file_atomic(file, *text), "cannot write " + file.string());
+  }
+  while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
+  const auto id = parse_id<ServerId>(*text);
+  if (!id) throw std::runtime_error(file.string() + " holds no id");
+  return *id;
 }
 
 SealingKey load_or_make_sealing_key(const std::filesystem::path& state_dir, RandomSource& random) {

@@ -57,6 +57,7 @@ struct NodeRecord {
   IpAddress address;                      ///< where its last request came from
   std::int64_t registered_at = 0;
   std::int64_t last_seen = 0;
+  std::optional<ServerId> server;  ///< where its relay link stood last, and was not seen to end
 
   /// Where it may be reached: what it registered, and what we saw of it.
   std::vector<IpAddress> addresses() const {

@@ -9,6 +9,7 @@ namespace {
 #define HIGGS_NODE_COLUMNS                                                                               \
   "id, identity_key, wireguard_key, key_certificate, admission, status, tunnel_prefixes, network_info, " \
   "capabilities, metrics, location, heartbeat_interval, address, registered_at, last_seen"
+#define HIGGS_NODE_SELECT "SELECT " HIGGS_NODE_COLUMNS ", server_id FROM nodes "
 
 constexpr std::array<std::string_view, 3> kAdmissions{"approved", "pending", "banned"};
 std::string_view name_of(NodeAdmission admission) { return kAdmissions[static_cast<std::size_t>(admission)]; }
@@ -49,11 +50,12 @@ NodeRecord node_of(const SqlRows& row) {
   node.address = sql::address_at(row, 12);
   node.registered_at = row.integer(13);
   node.last_seen = row.integer(14);
+  if (!row.is_null(15)) node.server = sql::id_at<ServerId>(row, 15);
   return node;
 }
 
 Result<NodeRecord> find_node(SqlConnection& db, NodeId id) {
-  const auto row = db.query("SELECT " HIGGS_NODE_COLUMNS " FROM nodes WHERE id = $1", id);
+  const auto row = db.query(HIGGS_NODE_SELECT "WHERE id = $1", id);
   if (!row->next()) return StoreError::kNotFound;
   return node_of(*row);
 }
@@ -106,6 +108,7 @@ Result<NodeRecord> SqlStore::register_node(const NodeRecord& node) {
     if (earlier) {
       stored.admission = earlier->admission;
       stored.registered_at = earlier->registered_at;
+      stored.server = earlier->server;
     }
     write_node(db, stored);
     return stored;
@@ -118,7 +121,7 @@ Result<NodeRecord> SqlStore::node(NodeId id) {
 
 Result<std::vector<NodeRecord>> SqlStore::nodes(std::optional<NodeId> after, std::size_t limit) {
   return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
-    const auto rows = db.query("SELECT " HIGGS_NODE_COLUMNS " FROM nodes WHERE id > $1 ORDER BY id LIMIT $2",
+    const auto rows = db.query(HIGGS_NODE_SELECT "WHERE id > $1 ORDER BY id LIMIT $2",
                                after ? to_string(*after) : std::string(), std::min(limit, kMaxPage));
     std::vector<NodeRecord> nodes;
     while (rows->next()) nodes.push_back(node_of(*rows));

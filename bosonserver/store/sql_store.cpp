@@ -127,6 +127,7 @@ Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now
         "DELETE FROM refresh_families WHERE NOT EXISTS "
         "(SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)");
     gone += db.run("DELETE FROM nodes WHERE last_seen <= $1 AND admission <> 'banned'", now - retention.silent_nodes);
+    gone += db.run("DELETE FROM servers WHERE last_seen <= $1", now - retention.silent_nodes);
     gone += db.run("DELETE FROM node_metrics WHERE time <= $1", now - retention.metrics);
     gone += db.run("DELETE FROM node_actions WHERE done_at <= $1", now - retention.metrics);
     gone += db.run("DELETE FROM sessions WHERE ended_at <= $1", now - retention.sessions);

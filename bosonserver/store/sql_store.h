@@ -36,6 +36,12 @@ class SqlStore final : public Store {
                                 const IpAddress& address, std::int64_t now) override;
   Result<void> set_node_status(NodeId id, api::NodeStatus status) override;
   Result<void> set_node_admission(NodeId id, NodeAdmission admission) override;
+  Result<void> set_node_server(NodeId id, ServerId server) override;
+  Result<void> clear_node_server(NodeId id, ServerId server) override;
+  Result<void> clear_nodes_of_server(ServerId server) override;
+  Result<void> record_server(ServerId id, const std::string& entry_json, std::int64_t now) override;
+  Result<std::vector<std::string>> servers(std::int64_t since) override;
+  Result<void> remove_server(ServerId id) override;
   Result<void> add_action(const ActionRecord& action) override;
   Result<std::vector<ActionRecord>> pending_actions(NodeId node) override;
   Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,

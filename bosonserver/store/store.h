@@ -73,6 +73,18 @@ class Store {
   virtual Result<void> set_node_status(NodeId id, api::NodeStatus status) = 0;
   virtual Result<void> set_node_admission(NodeId id, NodeAdmission admission) = 0;
 
+  /// At which server the node's relay link stands; the latest wins. kNotFound for a node that is not registered.
+  virtual Result<void> set_node_server(NodeId id, ServerId server) = 0;
+  /// It stands there no more; nothing changes where it stands elsewhere by now.
+  virtual Result<void> clear_node_server(NodeId id, ServerId server) = 0;
+  virtual Result<void> clear_nodes_of_server(ServerId server) = 0;
+
+  // Servers of the cluster, by what each says of itself (cluster/server_entry.h).
+  virtual Result<void> record_server(ServerId id, const std::string& entry_json, std::int64_t now) = 0;
+  /// The entries of those that were recorded after this time, kMaxPage at most.
+  virtual Result<std::vector<std::string>> servers(std::int64_t since) = 0;
+  virtual Result<void> remove_server(ServerId id) = 0;
+
   // Actions for nodes: delivered with each heartbeat until answered.
   virtual Result<void> add_action(const ActionRecord& action) = 0;
   virtual Result<std::vector<ActionRecord>> pending_actions(NodeId node) = 0;

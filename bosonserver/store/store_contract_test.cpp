@@ -338,6 +338,37 @@ TEST_P(StoreContract, SessionBytesAddUpAndListsRunBackwards) {
   EXPECT_EQ(store_->session(seen[0])->started_at, 101);
 }
 
+TEST_P(StoreContract, ANodesServerIsTheLatestThatSaidSo) {
+  const auto node = make_node();
+  const ServerId first(Uuid::random(random_)), second(Uuid::random(random_));
+  EXPECT_EQ(store_->set_node_server(node.id, first).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->register_node(node));
+  EXPECT_EQ(store_->node(node.id)->server, std::nullopt);
+  ASSERT_TRUE(store_->set_node_server(node.id, first));
+  ASSERT_TRUE(store_->set_node_server(node.id, second));
+  ASSERT_TRUE(store_->clear_node_server(node.id, first));
+  EXPECT_EQ(store_->node(node.id)->server, second) << "it had moved on before";
+  EXPECT_EQ(store_->register_node(node)->server, second) << "registering again leaves the link alone";
+  EXPECT_EQ(store_->nodes(std::nullopt, 10)->front().server, second);
+  ASSERT_TRUE(store_->clear_nodes_of_server(first));
+  EXPECT_EQ(store_->node(node.id)->server, second);
+  ASSERT_TRUE(store_->clear_nodes_of_server(second));
+  EXPECT_EQ(store_->node(node.id)->server, std::nullopt);
+}
+
+TEST_P(StoreContract, ServersAreThoseThatSpokeLately) {
+  const ServerId first(Uuid::random(random_)), second(Uuid::random(random_));
+  ASSERT_TRUE(store_->record_server(first, "{\"n\":1}", 100));
+  ASSERT_TRUE(store_->record_server(second, "{\"n\":2}", 100));
+  ASSERT_TRUE(store_->record_server(second, "{\"n\":3}", 110));
+  EXPECT_EQ(store_->servers(99)->size(), 2u);
+  EXPECT_EQ(*store_->servers(100), std::vector<std::string>{"{\"n\":3}"});
+  ASSERT_TRUE(store_->remove_server(second));
+  EXPECT_TRUE(store_->servers(100)->empty());
+  ASSERT_TRUE(store_->purge({}, 31 * 86400));
+  EXPECT_TRUE(store_->servers(0)->empty());
+}
+
 TEST_P(StoreContract, TheAuditIsReadBackwards) {
   for (int i = 0; i < 5; ++i)
     ASSERT_TRUE(store_->add_audit({0, 100 + i, "user:a", "192.0.2.1", "login", "a", i == 4 ? "denied" : "ok"}));

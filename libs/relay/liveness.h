@@ -17,6 +17,10 @@ inline constexpr std::chrono::milliseconds kIdlePingInterval{15000};
 inline constexpr std::chrono::milliseconds kProbeInterval{500};
 inline constexpr unsigned kUnansweredPings = 3;  ///< 3 × 15 s and one more wait; 500 ms + 3 × 500 ms = 2 s
 
+/// Of our choosing. TCP repeats what was lost 200 ms, 600 ms, 1.4 s and 3 s after the first time (RFC 6298, 5, with the
+/// usual minimum): who has moved to another server by 1.4 s resumes then, who waits for the end of this link after 3.
+inline constexpr unsigned kDoubtfulPings = 2;
+
 class Liveness {
  public:
   enum class Action { kNone, kPing, kDead };
@@ -36,6 +40,8 @@ class Liveness {
     unanswered_ = 0;
     deadline_ = now + kProbeInterval;
   }
+  /// Traffic has gone unanswered for two probes: time to look for another way, while this one may still be good.
+  bool in_doubt() const noexcept { return outstanding_ && unanswered_ >= kDoubtfulPings; }
   /// When handle_timeout() has something to do, as things stand. It moves later with each on_received().
   Instant deadline() const noexcept { return deadline_; }
   /// kPing: send one now. kDead: give the link up. kNone before the deadline.

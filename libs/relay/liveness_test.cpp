@@ -32,6 +32,21 @@ TEST(Liveness, UnansweredDataIsProbedEvery500MsAndGivenUpAfterTwoSeconds) {
   EXPECT_EQ(liveness.handle_timeout(kStart + 3s), Action::kDead);
 }
 
+TEST(Liveness, TwoUnansweredProbesAreADoubt) {
+  Liveness liveness(kStart);
+  liveness.handle_timeout(liveness.deadline());
+  liveness.handle_timeout(liveness.deadline());
+  EXPECT_FALSE(liveness.in_doubt()) << "an idle link has time";
+  liveness.on_received(kStart + 40s);
+  liveness.on_sent(kStart + 40s);
+  liveness.handle_timeout(liveness.deadline());
+  EXPECT_FALSE(liveness.in_doubt());
+  liveness.handle_timeout(liveness.deadline());
+  EXPECT_TRUE(liveness.in_doubt());
+  liveness.on_received(kStart + 41500ms);
+  EXPECT_FALSE(liveness.in_doubt());
+}
+
 TEST(Liveness, AnyAnswerMakesItIdleAgain) {
   Liveness liveness(kStart);
   liveness.on_sent(kStart);

@@ -124,6 +124,7 @@ class Device : private RelayLinkOwner, private PeerPathsOwner {
   Device(net::EventLoop& loop, RandomSource& random, TunDevice tun, const Options& options);
   void on_link_packets(LinkId link, relay::Channel channel, std::span<const MutableBytes> packets) override;
   void on_link_text(LinkId link, std::string_view text) override;
+  void on_link_doubtful(LinkId link) override;
   void on_link_ended(LinkId link, std::uint16_t code, std::string_view reason) override;
   void send_from_port(const Endpoint& to, std::span<const ByteView> packets, bool request) override;
   void send_to_link(const wireguard::PeerAddress& relay, std::span<const ByteView> packets) override;

@@ -60,6 +60,11 @@ void Device::on_link_text(LinkId link, std::string_view text) {
     found->second.events->on_control(link, std::string(text));
 }
 
+void Device::on_link_doubtful(LinkId link) {
+  const auto found = links_.find(link);
+  if (found != links_.end() && found->second.events != nullptr) found->second.events->on_link_doubtful(link);
+}
+
 void Device::on_link_ended(LinkId link, std::uint16_t code, std::string_view reason) {
   const auto found = links_.find(link);
   if (found == links_.end()) return;

@@ -23,6 +23,7 @@ const IpAddress kHost = *IpAddress::parse("192.0.2.1");
 struct NoLinkEvents : RelayLinkEvents {
   void on_control(LinkId, std::string) override {}
   void on_link_closed(LinkId, std::uint16_t, std::string) override {}
+  void on_link_doubtful(LinkId) override {}
 };
 
 /// Keeps what the traversal says until the test carries it over.

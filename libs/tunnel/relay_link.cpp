@@ -212,6 +212,7 @@ void RelayLink::check_liveness() {
       ByteArray<sizeof(std::uint64_t)> stamp;
       store_be(stamp.data(), static_cast<std::uint64_t>(now.time_since_epoch().count()));
       connection_.send_ping(stamp);
+      if (liveness_.in_doubt()) owner_.on_link_doubtful(id_);
       break;
     }
     case relay::Liveness::Action::kDead:

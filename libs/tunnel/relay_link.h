@@ -27,6 +27,7 @@ class RelayLinkOwner {
   /// Packets as received, to be changed in place; gone after the return.
   virtual void on_link_packets(LinkId link, relay::Channel channel, std::span<const MutableBytes> packets) = 0;
   virtual void on_link_text(LinkId link, std::string_view text) = 0;
+  virtual void on_link_doubtful(LinkId link) = 0;
   /// Last call, at most once.
   virtual void on_link_ended(LinkId link, std::uint16_t code, std::string_view reason) = 0;
 };

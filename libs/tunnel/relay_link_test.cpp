@@ -18,13 +18,14 @@ struct Owner : RelayLinkOwner {
     for (const MutableBytes packet : packets) received.emplace_back(channel, to_bytes(packet));
   }
   void on_link_text(LinkId, std::string_view text) override { texts.emplace_back(text); }
+  void on_link_doubtful(LinkId) override { ++doubts; }
   void on_link_ended(LinkId, std::uint16_t c, std::string_view) override {
     ++ended;
     code = c;
   }
   std::vector<std::pair<relay::Channel, Bytes>> received;
   std::vector<std::string> texts;
-  int ended = 0, code = 0;
+  int ended = 0, code = 0, doubts = 0;
 };
 
 /// The server's end: keeps the batches that come.
@@ -207,6 +208,7 @@ TEST_F(RelayLinkTest, LinkWhoseFarEndIsSilentIsGivenUpInTwoSeconds) {
   thread_.wait([&] { return owner_.ended == 1; });
   const auto took = std::chrono::steady_clock::now() - begun;
   EXPECT_EQ(owner_.code, 1006);
+  EXPECT_EQ(owner_.doubts, 2) << "told before the end, at each probe from the second on";
   EXPECT_GE(took, std::chrono::milliseconds(1900));
 }
 

@@ -53,6 +53,8 @@ class RelayLinkEvents {
   virtual ~RelayLinkEvents() = default;
   virtual void on_control(LinkId link, std::string message) = 0;
   virtual void on_link_closed(LinkId link, std::uint16_t code, std::string reason) = 0;
+  /// What was sent has not been answered for a second. The link may yet recover, or on_link_closed() follows.
+  virtual void on_link_doubtful(LinkId link) = 0;
 };
 
 /// Told of a peer's traversal; called on the device's thread, so an implementation posts to its own.

@@ -31,6 +31,7 @@ struct Events : RelayLinkEvents {
     const std::lock_guard lock(mutex);
     ++closed;
   }
+  void on_link_doubtful(LinkId) override {}
   std::size_t count() {
     const std::lock_guard lock(mutex);
     return controls.size();

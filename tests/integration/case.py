@@ -4,12 +4,15 @@ import shutil
 import unittest
 
 from lab import lab as places
+from lab.cluster import Cluster
 from lab.lab import Lab
 from lab.programs import Client, Node, Program, Server
 
 PASSWORD = "correct horse battery staple"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 NODE_ADDRESS = places.PUBLIC["b"]
+# The same tests on a cluster: client and node at different servers, which share PostgreSQL and Redis.
+CLUSTER = os.environ.get("HIGGS_LAB_CLUSTER") == "1"
 
 
 class LoggedCase(unittest.TestCase):
@@ -21,7 +24,7 @@ class LoggedCase(unittest.TestCase):
     def setUpClass(cls):
         Program.started.clear()
         cls.failed = False
-        cls.lab = Lab(payload_mib=cls.payload_mib)
+        cls.lab = Lab(payload_mib=cls.payload_mib, cluster=CLUSTER)
         cls.addClassCleanup(cls._close)
 
     @classmethod
@@ -55,20 +58,31 @@ class LabCase(LoggedCase):
         super().setUpClass()
         try:
             cls.before = {name: host.snapshot() for name, host in cls.lab.hosts.items()}
-            cls.server = Server(cls.lab.server)
-            cls.server.start(*cls.server_arguments)
+            cls.server, nodes_server = cls._start_servers()
             cls.server.add_user("alice", PASSWORD)
-            cls.node = Node(cls.lab.node, cls.server.pin())
+            cls.node = Node(cls.lab.node, nodes_server.pin(), url=nodes_server.url)
             cls.node.start(*cls.node_arguments)
-            cls.client = Client(cls.lab.client_a, cls.node.pin)
+            cls.client = Client(cls.lab.client_a, cls.server.pin())
             cls.client.login("alice", PASSWORD)
             if cls.second_client:
                 cls.server.add_user("carol", PASSWORD)
-                cls.other = Client(cls.lab.client_c, cls.node.pin)
+                cls.other = Client(cls.lab.client_c, cls.server.pin())
                 cls.other.login("carol", PASSWORD)
         except BaseException:
             cls.failed = True
             raise
+
+    @classmethod
+    def _start_servers(cls):
+        """The server of the clients, and that of the node."""
+        if not CLUSTER:
+            server = Server(cls.lab.server)
+            server.start(*cls.server_arguments)
+            return server, server
+        cls.cluster = Cluster(cls.lab, *cls.server_arguments)
+        # Each of them has the choice, and would otherwise often take the same one.
+        cls.cluster.part()
+        return cls.cluster.a, cls.cluster.b
 
     def tearDown(self):
         """Each test leaves the client disconnected; the server and the node go on."""

@@ -1,4 +1,5 @@
 """What a client can never reach through a volunteer: each target is shown to be there, and then to be out of reach."""
+# ctest: cluster
 import unittest
 
 from case import NODE_ADDRESS, LabCase

@@ -1,5 +1,6 @@
 """kill -9 of any program at any moment: back within five seconds of the last restart, and nothing is left at the end."""
 # ctest: serial
+# ctest: cluster
 import subprocess
 import unittest
 

@@ -93,7 +93,7 @@ class Laboratory(unittest.TestCase):
             return tuple(got)
 
     def test_capture_sees_and_tells_apart(self):
-        capture = Capture(self.lab.client_a, "eth0", (places.WEB, 80), "capture")
+        capture = Capture(self.lab.client_a, "eth0", {(places.WEB, 80)}, "capture")
         self.lab.client_a.run("ip", "neigh", "flush", "dev", "eth0")
         self.lab.client_a.fetch(f"http://{places.WEB}/ip")
         self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip")
@@ -105,13 +105,13 @@ class Laboratory(unittest.TestCase):
 
     def test_other_ports_of_the_server_are_leaks(self):
         header = bytes(12) + b"\x08\x00" + b"\x45" + bytes(8) + b"\x06" + bytes(2) + bytes([10, 1, 0, 2, 203, 0, 113, 10])
-        self.assertEqual(classify(header + b"\x30\x00" + RELAY[1].to_bytes(2, "big"), RELAY)[0], "relay")
-        self.assertEqual(classify(header + b"\x30\x00\x00\x50", RELAY)[0], "leak")
+        self.assertEqual(classify(header + b"\x30\x00" + RELAY[1].to_bytes(2, "big"), {RELAY})[0], "relay")
+        self.assertEqual(classify(header + b"\x30\x00\x00\x50", {RELAY})[0], "leak")
 
     def test_packets_of_a_path_are_told_from_leaks(self):
         def what(source, target, payload):
             header = bytes(12) + b"\x08\x00" + b"\x45" + bytes(8) + b"\x11" + bytes(2)
-            return classify(header + socket.inet_aton(source) + socket.inet_aton(target) + bytes(8) + payload, RELAY)[0]
+            return classify(header + socket.inet_aton(source) + socket.inet_aton(target) + bytes(8) + payload, {RELAY})[0]
 
         stun, wireguard, channel = b"\0\1\0\0\x21\x12\xa4\x42" + bytes(12), b"\4\0\0\0" + bytes(28), b"\x40\0\0\x20" + bytes(32)
         node, server, me = places.PUBLIC["b"], places.SERVER_2, places.CLIENT_A

@@ -1,11 +1,12 @@
 """The kill switch: what leaves the physical interface while the tunnel, the node or the client dies."""
+# ctest: cluster
 import socket
 import unittest
 
 from case import NODE_ADDRESS, LabCase
 from lab import lab as places
 from lab.capture import Capture, leaks, summary
-from lab.programs import RELAY
+from lab.programs import RELAYS
 from lab.wait import wait_until
 
 CHATTER = f"{places.os.path.dirname(places.__file__)}/chatter.py"
@@ -14,7 +15,7 @@ CHATTER = f"{places.os.path.dirname(places.__file__)}/chatter.py"
 class Leaks(LabCase):
     def capture_node_restart(self):
         """Kills and restarts the node under a talkative client; the packets of the client's physical interface."""
-        capture = Capture(self.lab.client_a, "eth0", RELAY, self.id().rsplit(".", 1)[1])
+        capture = Capture(self.lab.client_a, "eth0", RELAYS, self.id().rsplit(".", 1)[1])
         chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
         try:
             before = len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS))
@@ -43,7 +44,7 @@ class Leaks(LabCase):
 
     def test_kill_switch_outlives_sigkill_of_the_client(self):
         self.client.connect(expect=NODE_ADDRESS)
-        capture = Capture(self.lab.client_a, "eth0", RELAY, "client-killed")
+        capture = Capture(self.lab.client_a, "eth0", RELAYS, "client-killed")
         chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
         self.client.kill()
         self.assertIsNone(self.client.exit_address(), "blocked while the client is dead")

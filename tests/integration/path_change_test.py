@@ -13,7 +13,7 @@ from lab import lab as places
 from lab import traversal
 from lab.capture import Capture, leaks, summary
 from lab.lab import Lab
-from lab.programs import RELAY, Program
+from lab.programs import RELAYS, Program
 from lab.services import STREAM_BLOCK, STREAM_WORD
 from lab.wait import SCALE, wait_until
 
@@ -102,7 +102,7 @@ class PathChange(unittest.TestCase):
     def test_no_connection_breaks(self):
         self.pair.connect(traversal.DIRECT)
         self.assertEqual(self.pair.path(), traversal.DIRECT)
-        capture = Capture(self.lab.client_a, "eth0", RELAY, "path-change")
+        capture = Capture(self.lab.client_a, "eth0", RELAYS, "path-change")
         chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
         self.stream, self.steps = Stream(self.lab.client_a), []
         try:

@@ -1,4 +1,5 @@
 """A user behind NAT reaches the internet through a volunteer behind NAT."""
+# ctest: cluster
 import concurrent.futures
 import json
 import unittest

@@ -28,12 +28,12 @@ DRAIN_SECONDS = 0.02
 class Capture:
     """Every packet of one interface from start to stop, classified afterwards.
 
-    "relay": the TLS connection to the server's address and port; "path": STUN, TURN's channel data or WireGuard between
+    "relay": the TLS connection to a server, `relays` being their addresses and ports; "path": STUN, TURN's channel data or WireGuard between
     this host and the server or the node; "neighbours": ARP, ND and MLD; "dhcp"; "leak": all else.
     """
 
-    def __init__(self, host, interface, relay, name="capture"):
-        self._relay, self._path = relay, os.path.join(host.dir, f"{name}.pcap")
+    def __init__(self, host, interface, relays, name="capture"):
+        self._relays, self._path = relays, os.path.join(host.dir, f"{name}.pcap")
         self._socket = host.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self._socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V2)
         keep = ctypes.create_string_buffer(struct.pack("=HBBI", BPF_RETURN, 0, 0, KEPT_BYTES))
@@ -74,7 +74,7 @@ class Capture:
         self._write_pcap()
         if dropped:
             raise AssertionError(f"the capture is incomplete: {dropped} packets were dropped")
-        return [Packet(seconds + nanoseconds / 1e9, outgoing, *classify(frame, self._relay)) for seconds, nanoseconds, outgoing, _, frame in self._raw]
+        return [Packet(seconds + nanoseconds / 1e9, outgoing, *classify(frame, self._relays)) for seconds, nanoseconds, outgoing, _, frame in self._raw]
 
     def _write_pcap(self):
         with open(self._path, "wb") as out:
@@ -84,7 +84,7 @@ class Capture:
 
 
 # Between whom the packets of a tunnel may pass outside it, besides the relay connection.
-SERVERS = {places.SERVER, places.SERVER_2, places.SERVER6}
+SERVERS = {places.SERVER, places.SERVER_2, places.SERVER6, places.SERVER_B, places.SERVER_B_2, places.SERVER_B6}
 NODES = {places.PUBLIC["b"], places.PUBLIC_HOST["b"], places.NODE6, places.PUBLIC_HOST6["b"]}
 STUN_COOKIE = b"\x21\x12\xa4\x42"
 
@@ -99,8 +99,8 @@ def is_path_packet(far, payload):
     return stun or channel or wireguard and far in NODES
 
 
-def classify(frame, relay):
-    """What one Ethernet frame is, and a line that says so; relay is (address, port)."""
+def classify(frame, relays):
+    """What one Ethernet frame is, and a line that says so; relays are pairs (address, port)."""
     kind = struct.unpack_from("!H", frame, 12)[0]
     if kind == ETH_ARP:
         return "neighbours", "ARP"
@@ -117,7 +117,7 @@ def classify(frame, relay):
         return "leak", f"ethertype {kind:#06x}"
     ports = struct.unpack_from("!HH", payload) if protocol in (6, 17) and len(payload) >= 4 else (0, 0)
     detail = f"{ {1: 'ICMP', 6: 'TCP', 17: 'UDP', 58: 'ICMPv6'}.get(protocol, protocol)} {source}:{ports[0]} > {target}:{ports[1]}"
-    if protocol == 6 and ((str(target), ports[1]) == relay or (str(source), ports[0]) == relay):
+    if protocol == 6 and ((str(target), ports[1]) in relays or (str(source), ports[0]) in relays):
         return "relay", detail
     if protocol == 17 and {is_path_packet(str(far), payload[8:]) for far in (source, target)} != {False}:
         return "path", detail

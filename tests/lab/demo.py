@@ -17,7 +17,7 @@ from lab import enter  # noqa: E402  (the path above is needed first)
 from lab import lab as places  # noqa: E402
 from lab.capture import Capture, leaks, summary  # noqa: E402
 from lab.lab import Lab  # noqa: E402
-from lab.programs import RELAY, URL, Client, Node, Program, Server  # noqa: E402
+from lab.programs import RELAYS, URL, Client, Node, Program, Server  # noqa: E402
 from lab.traversal import Wire  # noqa: E402
 from lab.wait import wait_until  # noqa: E402
 
@@ -84,7 +84,7 @@ def talk(lab):
 
 def captured(lab, name, client, node):
     """Captures the client's physical interface while it talks and the node dies and comes back; returns the packets."""
-    capture = Capture(lab.client_a, "eth0", RELAY, name)
+    capture = Capture(lab.client_a, "eth0", RELAYS, name)
     chatter = talk(lab)
     node.kill()
     node.start()
@@ -131,7 +131,7 @@ def play(lab, story, result):
     story.proved(sources and a not in sources, f"names are asked through the tunnel too: the resolver saw {', '.join(sorted(sources))}")
 
     story.step(f"A download of {lab.payload_bytes / places.MIB:.0f} MiB, with a capture running on the user's physical interface")
-    capture = Capture(lab.client_a, "eth0", RELAY, "kill-switch-on")
+    capture = Capture(lab.client_a, "eth0", RELAYS, "kill-switch-on")
     download = Download(lab).result()
     result["downloaded_mib"], result["mbit_s"] = _mib(download["bytes"]), round(download["mbit_s"])
     result["sha256_ok"] = download["sha256"] == lab.payload_sha256

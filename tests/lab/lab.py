@@ -8,6 +8,8 @@
                                     10.1.0.2        printer .9        10.3.0.2
                                                     169.254.169.254
 
+With cluster=True there are .12 .13 server_b and .20 databases besides.
+
 A home of NAT kind "none" has a switch in place of its router: its computer is on the internet with an address of its
 own (PUBLIC_HOST). The bridge "inet" is also the provider's router, 203.0.113.1.
 """
@@ -23,6 +25,7 @@ from lab import enter, nat
 from lab.host import Host, wait_for_listener
 
 SERVER, SERVER_2, SERVER6 = "203.0.113.10", "203.0.113.11", "2001:db8::10"
+SERVER_B, SERVER_B_2, SERVER_B6, DATABASES = "203.0.113.12", "203.0.113.13", "2001:db8::12", "203.0.113.20"
 WEB, DNS, ISP_DNS = "203.0.113.80", "203.0.113.53", "203.0.113.54"
 WEB6, DNS6 = "2001:db8::80", "2001:db8::53"
 PUBLIC = {"a": "203.0.113.101", "b": "203.0.113.102", "c": "203.0.113.103"}
@@ -63,13 +66,13 @@ COMMIT
 class Lab:
     """All hosts of one laboratory; a context manager. Only inside enter.enter()."""
 
-    def __init__(self, payload=None, payload_mib=8):
+    def __init__(self, payload=None, payload_mib=8, cluster=False):
         self.dir = tempfile.mkdtemp(dir=enter.LAB_DIR)
         self._stack = contextlib.ExitStack()
         self.hosts = {}
         self.nat_kinds, self.ipv6, self.wan = {}, dict.fromkeys(HOMES, True), dict(PUBLIC)
         try:
-            self._build()
+            self._build(cluster)
             self._make_payload(payload, payload_mib)
             self._start_services()
         except BaseException:
@@ -100,18 +103,21 @@ class Lab:
         self.inet.run("ip", "link", "set", f"p-{host.name}"[:15], "master", "inet")
         _address(host, interface, *addresses)
 
-    def _build(self):
+    def _build(self, cluster):
         inet = self.host("inet")
         inet.sh("ip link add inet type bridge; ip link set inet up; echo 0 >/proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null || true\n"
                 "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding\n"
                 "echo 0 >/proc/sys/net/ipv4/conf/all/send_redirects; echo 0 >/proc/sys/net/ipv4/conf/inet/send_redirects")
         _address(inet, "inet", f"{PROVIDER}/24", f"{PROVIDER6}/64")
         self._plug(self.host("server"), "eth0", f"{SERVER}/24", f"{SERVER_2}/24", f"{SERVER6}/64")
+        if cluster:
+            self._plug(self.host("server_b"), "eth0", f"{SERVER_B}/24", f"{SERVER_B_2}/24", f"{SERVER_B6}/64")
+            self._plug(self.host("databases"), "eth0", f"{DATABASES}/24")
         self._plug(self.host("web"), "eth0", f"{WEB}/24", f"{DNS}/24", f"{ISP_DNS}/24", f"{WEB6}/64", f"{DNS6}/64")
         for home in HOMES:
             self._home(home)
         for home in HOMES:
-            for host in [inet, self.server, self.web] + [self.hosts[f"router_{other}"] for other in HOMES if other != home]:
+            for host in [inet, self.server, self.web, *([self.server_b] if cluster else [])] + [self.hosts[f"router_{other}"] for other in HOMES if other != home]:
                 host.run("ip", "route", "add", f"2001:db8:{home}::/64", "via", PUBLIC6[home])
         # A cloud's metadata service, as the computer of a volunteer in a data centre would see it.
         self.router_b.run("ip", "addr", "add", f"{METADATA}/32", "dev", "lan0")

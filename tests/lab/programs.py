@@ -9,8 +9,9 @@ from lab import lab as places
 from lab.wait import SCALE, wait_until
 
 SERVER_PORT, STUN_PORT, METRICS_PORT = 8443, 3478, 9464
-URL = f"https://{places.SERVER}:{SERVER_PORT}"
+URL, URL_B = f"https://{places.SERVER}:{SERVER_PORT}", f"https://{places.SERVER_B}:{SERVER_PORT}"
 RELAY = (places.SERVER, SERVER_PORT)  # where a tunnel's only connection goes
+RELAYS = {RELAY, (places.SERVER_B, SERVER_PORT)}
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|assertion failed", re.I)
 STOP_SECONDS = 10
 
@@ -92,12 +93,16 @@ class Program:
 
 
 class Server(Program):
-    def __init__(self, host):
+    """`shared`: what all servers of a cluster are told alike."""
+
+    def __init__(self, host, address=places.SERVER, second_address=places.SERVER_2, shared=()):
         super().__init__(host, "bosonserver")
+        self.address, self._second_address, self.shared = address, second_address, list(shared)
+        self.url = f"https://{address}:{SERVER_PORT}"
 
     def start(self, *arguments):
-        self.begin("run", "--state-dir", self.state, "--public-url", URL, "--dns", places.DNS,
-                   "--stun-listen", f"{places.SERVER}:{STUN_PORT}", "--stun-alternate-address", places.SERVER_2, *arguments)
+        self.begin("run", "--state-dir", self.state, "--public-url", self.url, "--dns", places.DNS,
+                   "--stun-listen", f"{self.address}:{STUN_PORT}", "--stun-alternate-address", self._second_address, *self.shared, *arguments)
         wait_until(self._ready, 15, "the server to answer /readyz")
 
     def _ready(self):
@@ -108,7 +113,12 @@ class Server(Program):
         return self.command("pin", "--state-dir", self.state).stdout.strip()
 
     def add_user(self, name, password, role="user"):
-        self.command("user", "add", name, "--role", role, "--password-file", "-", "--state-dir", self.state, input=password + "\n")
+        self.command("user", "add", name, "--role", role, "--password-file", "-", *self.where(), input=password + "\n")
+
+    def where(self):
+        """The flags by which commands beside the running server find its store."""
+        at = self.shared.index("--store") if "--store" in self.shared else 0
+        return ["--state-dir", self.state, *self.shared[at:at + 2]]
 
     def metrics(self):
         """The Prometheus samples without labels and the sums of those with labels, by name."""
@@ -121,12 +131,12 @@ class Server(Program):
 
 
 class Node(Program):
-    def __init__(self, host, pin, state=None):
+    def __init__(self, host, pin, state=None, url=URL):
         super().__init__(host, "higgsnode", state)
-        self.pin = pin
+        self.pin, self.url = pin, url
 
     def start(self, *arguments, wait=True):
-        self.begin("run", "--server", URL, "--pin", self.pin, "--state-dir", self.state, "--country", "DE", *arguments)
+        self.begin("run", "--server", self.url, "--pin", self.pin, "--state-dir", self.state, "--country", "DE", *arguments)
         if wait:
             wait_until(self._registered, 15, "the node to be registered with its relay link up")
 
@@ -147,15 +157,15 @@ class Node(Program):
 
 
 class Client(Program):
-    def __init__(self, host, pin, state=None):
+    def __init__(self, host, pin, state=None, url=URL):
         super().__init__(host, "higgsvpn", state)
-        self.pin = pin
+        self.pin, self.url = pin, url
 
     def vpn(self, *arguments, **options):
         return self.command(*arguments, "--state-dir", self.state, **options)
 
     def login(self, user, password, check=True):
-        return self.vpn("login", "--server", URL, "--pin", self.pin, "--user", user, "--password-file", "-",
+        return self.vpn("login", "--server", self.url, "--pin", self.pin, "--user", user, "--password-file", "-",
                         input=password + "\n", check=check)
 
     def nodes(self):

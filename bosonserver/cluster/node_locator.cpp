@@ -1,0 +1,67 @@
+#include "bosonserver/cluster/node_locator.h"
+
+#include <vector>
+
+namespace higgs::boson {
+namespace {
+
+std::string key_of(NodeId node) { return "node/" + to_string(node); }
+
+}  // namespace
+
+void NodeLocator::link_up(NodeId node) {
+  {
+    const std::lock_guard lock(mutex_);
+    here_.insert(node);
+  }
+  (void)presence_.set(key_of(node), to_string(self_), kNodePresence);
+  (void)store_.set_node_server(node, self_);
+  bus_.publish(std::string(kNodeMovedTopic), to_string(node) + " " + to_string(self_));
+}
+
+void NodeLocator::link_down(NodeId node) {
+  {
+    const std::lock_guard lock(mutex_);
+    here_.erase(node);
+  }
+  // Only what still says this server: the node may have gone on to another.
+  (void)presence_.erase(key_of(node), to_string(self_));
+  (void)store_.clear_node_server(node, self_);
+}
+
+void NodeLocator::refresh(Instant now) {
+  std::vector<NodeId> nodes;
+  {
+    const std::lock_guard lock(mutex_);
+    if (now - repeated_ < kNodePresenceInterval) return;
+    repeated_ = now;
+    nodes.assign(here_.begin(), here_.end());
+  }
+  for (const auto& node : nodes)
+    if (!presence_.set(key_of(node), to_string(self_), kNodePresence)) return;
+}
+
+void NodeLocator::forget_own() { (void)store_.clear_nodes_of_server(self_); }
+
+std::optional<ServerEntry> NodeLocator::locate(NodeId node) {
+  if (const auto said = presence_.get(key_of(node)); said && *said) {
+    const auto server = parse_id<ServerId>(**said);
+    if (server && *server != self_) {
+      if (auto entry = directory_.find(*server)) return entry;
+    }
+  }
+  const auto record = store_.node(node);
+  if (!record || !record->server || *record->server == self_) return std::nullopt;
+  return directory_.find(*record->server);
+}
+
+std::optional<std::pair<NodeId, ServerId>> parse_node_moved(std::string_view payload) {
+  const auto space = payload.find(' ');
+  if (space == payload.npos) return std::nullopt;
+  const auto node = parse_id<NodeId>(payload.substr(0, space));
+  const auto server = parse_id<ServerId>(payload.substr(space + 1));
+  if (!node || !server) return std::nullopt;
+  return std::pair{*node, *server};
+}
+
+}  // namespace higgs::boson

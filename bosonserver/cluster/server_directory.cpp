@@ -1,0 +1,83 @@
+#include "bosonserver/cluster/server_directory.h"
+
+#include <algorithm>
+
+#include "runtime/log.h"
+
+namespace higgs::boson {
+namespace {
+
+constexpr std::string_view kPrefix = "server/";
+
+std::string key_of(ServerId server) { return std::string(kPrefix) + to_string(server); }
+
+}  // namespace
+
+void ServerDirectory::refresh(ServerEntry self) {
+  const auto now = clock_();
+  {
+    const std::lock_guard lock(mutex_);
+    self_ = self;
+  }
+  const auto json = encode_entry(self);
+  (void)presence_.set(key_of(self.id), json, kServerSilence);
+  (void)store_.record_server(self.id, json, unix_seconds(now.wall));
+  auto found = ask_presence();
+  if (!found) found = ask_store();
+  const std::lock_guard lock(mutex_);
+  if (!found) {
+    if (now.monotonic - asked_ > kDirectoryGrace) others_.clear();
+    return;
+  }
+  std::erase_if(*found, [&](const auto& entry) { return entry.id == self.id; });
+  if (found->size() != others_.size()) runtime::log::info("servers of the cluster", {{"others", found->size()}});
+  others_ = std::move(*found);
+  asked_ = now.monotonic;
+}
+
+void ServerDirectory::leave() {
+  const auto self = this->self();
+  (void)presence_.erase(key_of(self.id), encode_entry(self));
+  (void)store_.remove_server(self.id);
+}
+
+Result<std::vector<ServerEntry>> ServerDirectory::ask_presence() {
+  // In process it knows this server only.
+  if (!presence_.shared()) return make_error_code(StoreError::kUnavailable);
+  const auto all = presence_.all(std::string(kPrefix), kMaxServersOfCluster);
+  if (!all) return all.error();
+  std::vector<ServerEntry> entries;
+  for (const auto& [key, value] : *all)
+    if (auto entry = decode_entry(value)) entries.push_back(std::move(*entry));
+  return entries;
+}
+
+Result<std::vector<ServerEntry>> ServerDirectory::ask_store() {
+  const auto since = unix_seconds(clock_().wall) - std::chrono::seconds(kServerSilence).count();
+  const auto all = store_.servers(since);
+  if (!all) return all.error();
+  std::vector<ServerEntry> entries;
+  for (const auto& json : *all)
+    if (auto entry = decode_entry(json)) entries.push_back(std::move(*entry));
+  return entries;
+}
+
+std::vector<ServerEntry> ServerDirectory::others() const {
+  const std::lock_guard lock(mutex_);
+  return others_;
+}
+
+ServerEntry ServerDirectory::self() const {
+  const std::lock_guard lock(mutex_);
+  return self_;
+}
+
+std::optional<ServerEntry> ServerDirectory::find(ServerId server) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(others_.begin(), others_.end(), [&](const auto& e) { return e.id == server; });
+  return found == others_.end() ? std::nullopt : std::optional(*found);
+}
+
+bool ServerDirectory::lives(ServerId server) const { return find(server).has_value(); }
+
+}  // namespace higgs::boson

@@ -1,0 +1,52 @@
+// The servers that live: each says so every kAnnounceInterval, in presence and in the store, and is believed for
+// kServerSilence. Presence comes first, since it forgets by itself; without it the store tells.
+//
+// Any thread, but for refresh() and leave(), which call the store: one thread.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "base/time.h"
+#include "bosonserver/api/cluster_view.h"
+#include "bosonserver/cache/presence.h"
+#include "bosonserver/store/store.h"
+
+namespace higgs::boson {
+
+inline constexpr std::chrono::seconds kAnnounceInterval{2};
+inline constexpr std::chrono::seconds kServerSilence{10};
+/// What was known stays good for this long while neither presence nor store can be asked.
+inline constexpr std::chrono::minutes kDirectoryGrace{15};
+inline constexpr std::size_t kMaxServersOfCluster = 256;
+
+class ServerDirectory final : public ClusterView {
+ public:
+  ServerDirectory(Store& store, Presence& presence, std::function<Now()> clock)
+      : store_(store), presence_(presence), clock_(std::move(clock)) {}
+
+  /// Says what `self` is now, and looks who else is there.
+  void refresh(ServerEntry self);
+  /// The others hear at once that this server is gone.
+  void leave();
+
+  std::vector<ServerEntry> others() const override;
+  bool lives(ServerId server) const override;
+  ServerEntry self() const override;
+  std::optional<ServerEntry> find(ServerId server) const;
+
+ private:
+  Result<std::vector<ServerEntry>> ask_presence();
+  Result<std::vector<ServerEntry>> ask_store();
+
+  Store& store_;
+  Presence& presence_;
+  const std::function<Now()> clock_;
+  mutable std::mutex mutex_;
+  ServerEntry self_;                 // guarded by mutex_
+  std::vector<ServerEntry> others_;  // guarded by mutex_
+  Instant asked_{};                  // guarded by mutex_; when others_ was true
+};
+
+}  // namespace higgs::boson

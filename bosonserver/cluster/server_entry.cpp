@@ -1,0 +1,74 @@
+#include "bosonserver/cluster/server_entry.h"
+
+#include <charconv>
+
+#include <nlohmann/json.hpp>
+
+#include "api/registration_signature.h"
+
+namespace higgs::boson {
+namespace {
+
+constexpr std::string_view kScheme = "https://";
+constexpr unsigned kMostWorkers = 1024;
+
+}  // namespace
+
+std::string host_of_origin(std::string_view origin) {
+  auto host = origin.substr(kScheme.size());
+  host = host.substr(0, host.rfind(':'));
+  if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+  return std::string(host);
+}
+
+std::uint16_t port_of_origin(std::string_view origin) {
+  const auto text = origin.substr(origin.rfind(':') + 1);
+  std::uint16_t port = 0;
+  std::from_chars(text.data(), text.data() + text.size(), port);
+  return port;
+}
+
+api::RelayServer ServerEntry::shown() const {
+  api::RelayServer server;
+  server.id = to_string(id);
+  server.host = host_of_origin(url);
+  server.port = port_of_origin(url);
+  server.pin = pin;
+  server.load = load;
+  server.draining = draining;
+  return server;
+}
+
+std::string encode_entry(const ServerEntry& entry) {
+  return nlohmann::json{{"id", to_string(entry.id)},
+                        {"url", entry.url},
+                        {"pin", entry.pin},
+                        {"relayWorkers", entry.relay_workers},
+                        {"stunPort", entry.stun_port},
+                        {"load", entry.load},
+                        {"draining", entry.draining}}
+      .dump();
+}
+
+std::optional<ServerEntry> decode_entry(std::string_view json) {
+  try {
+    const auto parsed = nlohmann::json::parse(json);
+    ServerEntry entry;
+    const auto id = parse_id<ServerId>(parsed.at("id").get<std::string>());
+    const auto url = api::origin_of(parsed.at("url").get<std::string>());
+    entry.pin = parsed.at("pin").get<std::string>();
+    entry.relay_workers = parsed.at("relayWorkers").get<unsigned>();
+    entry.stun_port = parsed.at("stunPort").get<std::uint16_t>();
+    entry.load = parsed.at("load").get<double>();
+    entry.draining = parsed.at("draining").get<bool>();
+    if (!id || !url || entry.relay_workers == 0 || entry.relay_workers > kMostWorkers) return std::nullopt;
+    if (!(entry.load >= 0 && entry.load <= 100)) return std::nullopt;
+    entry.id = *id;
+    entry.url = *url;
+    return entry;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace higgs::boson

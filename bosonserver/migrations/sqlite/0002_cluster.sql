@@ -1,0 +1,10 @@
+-- What each server of the cluster says of itself, for the others; those that fell silent are as good as gone.
+CREATE TABLE servers (
+  id        TEXT PRIMARY KEY,
+  entry     TEXT NOT NULL,
+  last_seen INTEGER NOT NULL
+);
+
+-- The server at which the node's relay link stands.
+ALTER TABLE nodes ADD COLUMN server_id TEXT;
+CREATE INDEX nodes_server ON nodes (server_id) WHERE server_id IS NOT NULL;

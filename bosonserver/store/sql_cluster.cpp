@@ -1,0 +1,50 @@
+// The servers of the cluster, and at which of them each node's relay link stands.
+#include "bosonserver/store/sql_call.h"
+
+namespace higgs::boson {
+
+Result<void> SqlStore::set_node_server(NodeId id, ServerId server) {
+  return change(SqlAccess::kStatement, "UPDATE nodes SET server_id = $1 WHERE id = $2", server, id);
+}
+
+Result<void> SqlStore::clear_node_server(NodeId id, ServerId server) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("UPDATE nodes SET server_id = NULL WHERE id = $1 AND server_id = $2", id, server);
+    return {};
+  });
+}
+
+Result<void> SqlStore::clear_nodes_of_server(ServerId server) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("UPDATE nodes SET server_id = NULL WHERE server_id = $1", server);
+    return {};
+  });
+}
+
+Result<void> SqlStore::record_server(ServerId id, const std::string& entry_json, std::int64_t now) {
+  return call(SqlAccess::kUnflushed, [&](SqlConnection& db) -> Result<void> {
+    db.run(
+        "INSERT INTO servers (id, entry, last_seen) VALUES ($1, $2, $3) "
+        "ON CONFLICT (id) DO UPDATE SET entry = excluded.entry, last_seen = excluded.last_seen",
+        id, entry_json, now);
+    return {};
+  });
+}
+
+Result<std::vector<std::string>> SqlStore::servers(std::int64_t since) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<std::string>> {
+    const auto rows = db.query("SELECT entry FROM servers WHERE last_seen > $1 ORDER BY id LIMIT $2", since, kMaxPage);
+    std::vector<std::string> entries;
+    while (rows->next()) entries.push_back(rows->text(0));
+    return entries;
+  });
+}
+
+Result<void> SqlStore::remove_server(ServerId id) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("DELETE FROM servers WHERE id = $1", id);
+    return {};
+  });
+}
+
+}  // namespace higgs::boson
