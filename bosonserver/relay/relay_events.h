@@ -1,4 +1,5 @@
 // What the relay tells the control plane. Called on worker threads: an implementation posts to its own and returns.
+// Sessions are told of by the server where their client is linked, not by the one where their node is.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include "base/ip.h"
 #include "base/uuid.h"
 #include "relay/control.h"
+#include "relay/server_link.h"
 
 namespace higgs::boson {
 
@@ -26,7 +28,8 @@ class RelayEvents {
   /// The node refused it; on_session_ended follows with kRefused.
   virtual void on_session_refused(SessionId session, NodeId node, relay::RefusalReason reason) = 0;
   /// Last call for a session, once for each on_session_opened. kClientGone means that no link of the client came back
-  /// in time, or that this relay itself ends: the session may open again with a later connection.
+  /// in time, or that this relay itself ends: the session may open again with a later connection. kMoved: it goes on,
+  /// with its client at another server.
   virtual void on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) = 0;
   /// The node of a session has told the client of an address of its own.
   virtual void on_candidate(SessionId session, const IpAddress& address) = 0;
@@ -35,6 +38,16 @@ class RelayEvents {
   /// Again without on_node_down when a new link replaces the standing one.
   virtual void on_node_up(NodeId node) = 0;
   virtual void on_node_down(NodeId node) = 0;
+
+  // Of a server that is not alone.
+  /// Sessions wait for a node that is not linked here: RelayServer::set_node_server() is awaited. Again after 0.5 s,
+  /// 1 s, … 8 s while they wait.
+  virtual void on_node_wanted(NodeId /*node*/) {}
+  /// Sessions of one of our workers wait for a link to a worker of that server. RelayServer::take_server_link() or
+  /// server_link_failed() is awaited, and this not called again before.
+  virtual void on_server_link_wanted(ServerId /*server*/, unsigned /*own_worker*/, unsigned /*peer_worker*/) {}
+  virtual void on_server_link_up(const relay::ServerLink& /*link*/) {}
+  virtual void on_server_link_down(const relay::ServerLink& /*link*/) {}
 };
 
 }  // namespace higgs::boson

@@ -16,19 +16,24 @@ constexpr std::chrono::milliseconds kMeasureInterval{100};
 /// What is read from one link in a turn (256 KiB) fits, so that nothing has to be queued only to be sent at its end.
 constexpr std::size_t kFastUnsentBytes = 320 * 1024;
 
-net::WebSocketLimits limits() {
+/// A session-open or its answer takes some 300 bytes, and all sessions of a link may be opened at once.
+constexpr std::size_t kServersHardUnsentBytes = 16 * 1024 * 1024;
+
+net::WebSocketLimits limits(RelayLink::Use use) {
   net::WebSocketLimits limits;
   limits.message_bytes = relay::kMaxMessageBytes;
   limits.text_bytes = relay::kMaxTextBytes;
   limits.unsent_bytes = kFastUnsentBytes;
+  if (use == RelayLink::Use::kServers) limits.unsent_hard_bytes = kServersHardUnsentBytes;
   return limits;
 }
 }  // namespace
 
-RelayLink::RelayLink(relay::LinkKey key, net::UpgradedSocket socket, RelayLinkOwner& owner)
+RelayLink::RelayLink(relay::LinkKey key, net::WebSocketConnection::Role role, Use use, net::UpgradedSocket socket,
+                     RelayLinkOwner& owner)
     : key_(key),
       owner_(owner),
-      connection_(net::WebSocketConnection::Role::kServer, std::move(socket), limits()),
+      connection_(role, std::move(socket), limits(use)),
       quantum_(relay::kMaxQuantumBytes),
       unsent_limit_(kFastUnsentBytes) {}
 

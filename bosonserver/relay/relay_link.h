@@ -25,7 +25,11 @@ class RelayLinkOwner {
 
 class RelayLink : private net::WebSocketConnection::Handler {
  public:
-  RelayLink(relay::LinkKey key, net::UpgradedSocket socket, RelayLinkOwner& owner);
+  /// What a link may be asked to keep unsent: the control messages of one end, or of thousands of sessions.
+  enum class Use { kPeer, kServers };
+
+  RelayLink(relay::LinkKey key, net::WebSocketConnection::Role role, Use use, net::UpgradedSocket socket,
+            RelayLinkOwner& owner);
 
   void start(net::EventLoop& loop);
   bool can_send() const noexcept { return !closing_ && connection_.can_send(); }

@@ -21,8 +21,10 @@ class RelayServer::Impl {
     limits.hold_bytes = options_.hold_bytes;
     limits.detach_grace = options_.detach_grace;
     limits.session_rate_mbps = options_.session_rate_mbps;
+    limits.server_links = options_.server_links;
+    limits.link_sessions = options_.link_sessions;
     for (unsigned i = 0; i < options_.workers; ++i)
-      workers_.push_back(std::make_unique<RelayWorker>(limits, registry_, events));
+      workers_.push_back(std::make_unique<RelayWorker>(i, limits, registry_, events));
   }
 
   Admission admit(const RelayRegistry::Standing& standing, std::size_t limit, std::int64_t iat) const {
@@ -35,7 +37,7 @@ class RelayServer::Impl {
     return admit(registry_.session(id), options_.sessions, iat);
   }
 
-  RelayWorker& worker_of(NodeId id) { return *workers_[std::hash<NodeId>{}(id) % workers_.size()]; }
+  RelayWorker& worker_of(NodeId id) { return *workers_[relay::worker_of(id, options_.workers)]; }
 
   void take_node_link(NodeId id, std::int64_t iat, net::UpgradedSocket socket) {
     const std::lock_guard lock(take_mutex_);
@@ -73,6 +75,9 @@ Admission RelayServer::admit_node(NodeId node, std::int64_t token_iat) const {
 Admission RelayServer::admit_client(SessionId session, std::int64_t token_iat) const {
   return impl_->admit_client(session, token_iat);
 }
+Admission RelayServer::admit_server(const ServerLinkGrant& grant) const {
+  return grant.own_worker < workers() ? Admission::kAccept : Admission::kNoWorker;
+}
 std::chrono::seconds RelayServer::retry_after() const noexcept { return impl_->options_.retry_after; }
 
 std::optional<std::int64_t> RelayServer::standing_iat(NodeId node) const {
@@ -90,6 +95,21 @@ void RelayServer::take_node_link(NodeId node, std::int64_t token_iat, net::Upgra
 void RelayServer::take_client_link(relay::SessionTicket ticket, std::int64_t token_iat, net::UpgradedSocket socket) {
   impl_->take_client_link(std::move(ticket), token_iat, std::move(socket));
 }
+
+void RelayServer::take_server_link(const ServerLinkGrant& grant, net::UpgradedSocket socket) {
+  if (admit_server(grant) == Admission::kAccept)
+    impl_->workers_[grant.own_worker]->take_server_link(grant.link, std::move(socket));
+}
+void RelayServer::server_link_failed(ServerId server, unsigned own_worker, unsigned peer_worker) {
+  if (own_worker >= workers()) return;
+  impl_->workers_[own_worker]->post(
+      [server, peer_worker](relay::Shard& shard, Now now) { shard.server_link_failed(now, server, peer_worker); });
+}
+void RelayServer::set_node_server(NodeId node, const std::optional<relay::ServerRef>& server) {
+  impl_->worker_of(node).post(
+      [node, server](relay::Shard& shard, Now now) { shard.set_node_server(now, node, server); });
+}
+unsigned RelayServer::workers() const noexcept { return impl_->options_.workers; }
 
 void RelayServer::close_session(SessionId session, relay::CloseReason reason) {
   impl_->post_all([session, reason](relay::Shard& shard, Now) { shard.close_session(session, reason); });
@@ -140,6 +160,11 @@ RelayStats RelayServer::stats() const {
     sum.replaced += part.replaced;
     sum.control_messages += part.control_messages;
     sum.ignored_control += part.ignored_control;
+    sum.server_links += part.server_links;
+    sum.cascaded_sessions += part.cascaded_sessions;
+    sum.moved_sessions += part.moved_sessions;
+    sum.refused_server_links += part.refused_server_links;
+    sum.refused_cascades += part.refused_cascades;
   }
   return sum;
 }

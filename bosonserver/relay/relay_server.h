@@ -1,5 +1,6 @@
 // The relay: links of nodes and clients on worker threads, each worker owning a node's link and all links of its
-// sessions, so that a batch never crosses threads. Wire format and life of a session: proto/relay.md.
+// sessions, so that a batch never crosses threads; links to other servers join one worker of each. Wire format and life
+// of a session: proto/relay.md.
 //
 // Threads: every member function from any thread. Tokens are checked by the caller before a link is handed over.
 #pragma once
@@ -18,6 +19,7 @@
 #include "bosonserver/relay/relay_events.h"
 #include "net/websocket_connection.h"
 #include "relay/queue_context.h"
+#include "relay/server_link.h"
 #include "relay/session_ticket.h"
 
 namespace higgs::boson {
@@ -31,6 +33,8 @@ struct RelayOptions {
   std::size_t hold_bytes = 64 * 1024;            ///< held for a session whose node is not ready
   std::chrono::seconds detach_grace{30};         ///< a session lives on this long without a client's link
   std::optional<double> session_rate_mbps;       ///< where the ticket sets none
+  std::size_t server_links = 1024;               ///< of one worker, both directions
+  std::size_t link_sessions = 20000;             ///< of another server's clients on one link
   std::chrono::seconds retry_after{10};          ///< for refusals with 503
 };
 
@@ -40,6 +44,13 @@ enum class Admission {
   kOlderToken,  ///< 409: a link with a newer token stands
   kFull,        ///< 503 with Retry-After: a limit is reached, and the id is not one that stands already
   kDraining,    ///< 503 with Retry-After
+  kNoWorker,    ///< 404: no such worker; what the other server knows of this one is old
+};
+
+/// A link between two servers, and the worker of ours that it is for.
+struct ServerLinkGrant {
+  relay::ServerLink link;
+  unsigned own_worker = 0;
 };
 
 struct RelayStats {
@@ -54,6 +65,11 @@ struct RelayStats {
   std::uint64_t unresponsive = 0;  ///< links given up by liveness
   std::uint64_t replaced = 0;      ///< links closed because the same id connected again
   std::uint64_t control_messages = 0, ignored_control = 0;
+  std::size_t server_links = 0;
+  std::size_t cascaded_sessions = 0;       ///< over a link between servers, either way
+  std::uint64_t moved_sessions = 0;        ///< whose client has come back over another server
+  std::uint64_t refused_server_links = 0;  ///< over the limit
+  std::uint64_t refused_cascades = 0;      ///< sessions of other servers
 };
 
 class RelayServer {
@@ -69,6 +85,8 @@ class RelayServer {
   /// come in between (the loser's link is then closed).
   Admission admit_node(NodeId node, std::int64_t token_iat) const;
   Admission admit_client(SessionId session, std::int64_t token_iat) const;
+  /// Also while draining: clients that have left may need a node that has not.
+  Admission admit_server(const ServerLinkGrant& grant) const;
   std::chrono::seconds retry_after() const noexcept;
   /// `iat` (Unix seconds) of the token of the standing link or session.
   std::optional<std::int64_t> standing_iat(NodeId node) const;
@@ -76,6 +94,15 @@ class RelayServer {
 
   void take_node_link(NodeId node, std::int64_t token_iat, net::UpgradedSocket socket);
   void take_client_link(relay::SessionTicket ticket, std::int64_t token_iat, net::UpgradedSocket socket);
+  /// An outgoing one is the client's end of its WebSocket.
+  void take_server_link(const ServerLinkGrant& grant, net::UpgradedSocket socket);
+  /// The answer to RelayEvents::on_server_link_wanted() where no link could be had; asked again after a while.
+  void server_link_failed(ServerId server, unsigned own_worker, unsigned peer_worker);
+  /// Where a node is linked, other than here; nullopt: nowhere, as far as is known. In answer to
+  /// RelayEvents::on_node_wanted(), or whenever it is learnt. Nodes that no session is for are ignored.
+  void set_node_server(NodeId node, const std::optional<relay::ServerRef>& server);
+  /// How many workers there are: other servers must know, to choose the one of a node.
+  unsigned workers() const noexcept;
 
   /// Ends a session on both sides now. Unknown ids are ignored.
   void close_session(SessionId session, relay::CloseReason reason);

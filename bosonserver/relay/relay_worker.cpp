@@ -13,8 +13,9 @@ namespace {
 constexpr std::chrono::milliseconds kStopLinger{500};
 }  // namespace
 
-RelayWorker::RelayWorker(const relay::ShardLimits& limits, RelayRegistry& registry, RelayEvents& events)
-    : registry_(registry), events_(events), shard_(limits, *this) {
+RelayWorker::RelayWorker(unsigned number, const relay::ShardLimits& limits, RelayRegistry& registry,
+                         RelayEvents& events)
+    : number_(number), registry_(registry), events_(events), shard_(limits, *this) {
   loop_.add_end_of_turn([this] { end_of_turn(); });
   thread_ = std::thread([this] {
     ::pthread_setname_np(::pthread_self(), "relay");
@@ -70,6 +71,18 @@ void RelayWorker::take_client_link(relay::SessionTicket ticket, std::int64_t iat
   loop_.post([this, ticket = std::move(ticket), iat, shared] {
     const auto key = add_link(std::move(*shared));
     enter([&] { shard_.add_client_link(loop_.now(), key, ticket, iat); });
+    // It was noted on its way here; a newer link at another server may stand.
+    if (!shard_.serves(ticket.session)) registry_.forget_session(ticket.session);
+  });
+}
+
+void RelayWorker::take_server_link(const relay::ServerLink& server, net::UpgradedSocket socket) {
+  ++links_held_;
+  auto shared = std::make_shared<net::UpgradedSocket>(std::move(socket));
+  loop_.post([this, server, shared] {
+    const bool outgoing = server.direction == relay::ServerLinkDirection::kOutgoing;
+    const auto key = add_link(std::move(*shared), outgoing ? Role::kClient : Role::kServer, RelayLink::Use::kServers);
+    enter([&] { shard_.add_server_link(loop_.now(), key, server); });
   });
 }
 
@@ -80,10 +93,10 @@ relay::ShardStats RelayWorker::stats() const {
 
 // --- links -------------------------------------------------------------------------------------------------------
 
-relay::LinkKey RelayWorker::add_link(net::UpgradedSocket socket) {
+relay::LinkKey RelayWorker::add_link(net::UpgradedSocket socket, Role role, RelayLink::Use use) {
   const auto key = ++last_key_;
   RelayLinkOwner& owner = *this;
-  const auto& link = links_[key] = std::make_unique<RelayLink>(key, std::move(socket), owner);
+  const auto& link = links_[key] = std::make_unique<RelayLink>(key, role, use, std::move(socket), owner);
   link->start(loop_);
   return key;
 }
@@ -191,5 +204,11 @@ void RelayWorker::node_down(NodeId node) {
   registry_.forget_node(node);
   events_.on_node_down(node);
 }
+void RelayWorker::node_wanted(NodeId node) { events_.on_node_wanted(node); }
+void RelayWorker::server_link_wanted(ServerId server, unsigned worker) {
+  events_.on_server_link_wanted(server, number_, worker);
+}
+void RelayWorker::server_link_up(const relay::ServerLink& link) { events_.on_server_link_up(link); }
+void RelayWorker::server_link_down(const relay::ServerLink& link) { events_.on_server_link_down(link); }
 
 }  // namespace higgs::boson

@@ -22,14 +22,15 @@ namespace higgs::boson {
 
 class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
  public:
-  /// Starts the thread. `registry` and `events` must outlive the worker.
-  RelayWorker(const relay::ShardLimits& limits, RelayRegistry& registry, RelayEvents& events);
+  /// Starts the thread. `number` is the worker's among those of its server. `registry` and `events` must outlive it.
+  RelayWorker(unsigned number, const relay::ShardLimits& limits, RelayRegistry& registry, RelayEvents& events);
   /// Closes every link with 1001 and joins.
   ~RelayWorker() override;
 
   // From any thread, in order.
   void take_node_link(NodeId node, std::int64_t iat, net::UpgradedSocket socket);
   void take_client_link(relay::SessionTicket ticket, std::int64_t iat, net::UpgradedSocket socket);
+  void take_server_link(const relay::ServerLink& server, net::UpgradedSocket socket);
   void post(std::function<void(relay::Shard&, Now)> action);
   /// As of the end of the last turn.
   relay::ShardStats stats() const;
@@ -40,7 +41,9 @@ class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
   /// Runs `action` on the shard, and afterwards what links reported meanwhile: the shard is not re-entered.
   template <class Action>
   void enter(Action&& action);
-  relay::LinkKey add_link(net::UpgradedSocket socket);
+  using Role = net::WebSocketConnection::Role;
+  relay::LinkKey add_link(net::UpgradedSocket socket, Role role = Role::kServer,
+                          RelayLink::Use use = RelayLink::Use::kPeer);
   RelayLink* find(relay::LinkKey key);
   void end_of_turn();
   void arm_timer();
@@ -62,6 +65,10 @@ class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
   void peer_message(SessionId session, relay::Direction direction, const relay::PeerMessage& message) override;
   void node_up(NodeId node, std::int64_t iat) override;
   void node_down(NodeId node) override;
+  void node_wanted(NodeId node) override;
+  void server_link_wanted(ServerId server, unsigned worker) override;
+  void server_link_up(const relay::ServerLink& link) override;
+  void server_link_down(const relay::ServerLink& link) override;
 
   void link_binary(relay::LinkKey link, MutableBytes message) override;
   void link_text(relay::LinkKey link, std::string_view text) override;
@@ -69,6 +76,7 @@ class RelayWorker : private relay::ShardOutput, private RelayLinkOwner {
   void link_writable(relay::LinkKey link) override;
   void link_closed(relay::LinkKey link, std::uint16_t code) override;
 
+  unsigned number_;
   RelayRegistry& registry_;
   RelayEvents& events_;
   net::EventLoop loop_;

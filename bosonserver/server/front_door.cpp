@@ -84,6 +84,8 @@ std::optional<net::HttpResponse> FrontDoor::refusal(Admission admission) const {
       return later(503, "relay-full", "The relay is full", retry);
     case Admission::kDraining:
       return later(503, "draining", "The relay is about to stop", retry);
+    case Admission::kNoWorker:
+      return problem_answer(404, "no-worker", "This server has no such worker");
   }
   return overloaded();
 }

@@ -41,8 +41,8 @@ void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseR
                                          {"up_bytes", bytes.up_bytes},
                                          {"down_bytes", bytes.down_bytes}});
   using enum relay::CloseReason;
-  // A client that is gone may still have its path over TURN, and comes back.
-  if (reason != kClientGone && reason != kNodeGone) turn_.close_session(session);
+  // A client that is gone may still have its path over TURN, and comes back; one that moved goes on with it.
+  if (reason != kClientGone && reason != kNodeGone && reason != kMoved) turn_.close_session(session);
   post_([this, session, reason, bytes] {
     auto& store = services_.store;
     if (!store.add_session_bytes(session, bytes.up_bytes, bytes.down_bytes))

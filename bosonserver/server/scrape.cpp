@@ -34,6 +34,7 @@ class Samples {
 void add_relay(Samples& out, const RelayStats& relay) {
   out.labelled("higgs_relay_links", "Standing links", false, "kind", "node", static_cast<double>(relay.node_links));
   out.labelled("higgs_relay_links", "Standing links", false, "kind", "client", static_cast<double>(relay.client_links));
+  out.labelled("higgs_relay_links", "Standing links", false, "kind", "server", static_cast<double>(relay.server_links));
   out.gauge("higgs_relay_sessions", "Standing sessions", static_cast<double>(relay.sessions));
   out.gauge("higgs_relay_ready_sessions", "Sessions that their node serves", static_cast<double>(relay.ready_sessions));
   out.gauge("higgs_relay_queued_bytes", "Bytes that wait", static_cast<double>(relay.queued_bytes));
@@ -52,6 +53,14 @@ void add_relay(Samples& out, const RelayStats& relay) {
               static_cast<double>(relay.malformed));
   out.counter("higgs_relay_unresponsive_total", "Links given up", static_cast<double>(relay.unresponsive));
   out.counter("higgs_relay_replaced_total", "Links replaced", static_cast<double>(relay.replaced));
+  out.gauge("higgs_relay_cascaded_sessions", "Sessions over a link between servers",
+            static_cast<double>(relay.cascaded_sessions));
+  out.counter("higgs_relay_moved_sessions_total", "Sessions whose client came back over another server",
+              static_cast<double>(relay.moved_sessions));
+  out.counter("higgs_relay_refused_server_links_total", "Links between servers over their limit",
+              static_cast<double>(relay.refused_server_links));
+  out.counter("higgs_relay_refused_cascades_total", "Sessions of other servers that were refused",
+              static_cast<double>(relay.refused_cascades));
 }
 
 void add_paths(Samples& out, const PathStatistics& paths) {

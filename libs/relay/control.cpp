@@ -18,18 +18,20 @@ using Names = std::span<const std::pair<Enum, std::string_view>>;
 
 constexpr std::array<std::pair<Direction, std::string_view>, 3> kDirections{
     {{Direction::kToNode, "to-node"}, {Direction::kToClient, "to-client"}, {Direction::kToServer, "to-server"}}};
-constexpr std::array<std::pair<RefusalReason, std::string_view>, 5> kRefusals{
+constexpr std::array<std::pair<RefusalReason, std::string_view>, 6> kRefusals{
     {{RefusalReason::kKeyInUse, "key-in-use"},
      {RefusalReason::kAddressInUse, "address-in-use"},
      {RefusalReason::kFull, "full"},
      {RefusalReason::kDraining, "draining"},
-     {RefusalReason::kPolicy, "policy"}}};
-constexpr std::array<std::pair<CloseReason, std::string_view>, 6> kCloses{{{CloseReason::kEnded, "ended"},
+     {RefusalReason::kPolicy, "policy"},
+     {RefusalReason::kTooManyHops, "too-many-hops"}}};
+constexpr std::array<std::pair<CloseReason, std::string_view>, 7> kCloses{{{CloseReason::kEnded, "ended"},
                                                                            {CloseReason::kClientGone, "client-gone"},
                                                                            {CloseReason::kNodeGone, "node-gone"},
                                                                            {CloseReason::kExpired, "expired"},
                                                                            {CloseReason::kBanned, "banned"},
-                                                                           {CloseReason::kRefused, "refused"}}};
+                                                                           {CloseReason::kRefused, "refused"},
+                                                                           {CloseReason::kMoved, "moved"}}};
 
 template <class Enum>
 std::string_view name_of(Enum value, Names<Enum> names) noexcept {
@@ -55,6 +57,12 @@ Result<ControlPayload> read_open(ControlReader& in) {
   }
   out.rate_limit_mbps = in.optional_number("rateLimitMbps");
   out.hops = static_cast<unsigned>(in.integer("hops", kMaxHops));
+  if (in.has("nodeId")) {
+    const auto node = parse_id<NodeId>(in.text("nodeId"));
+    if (!node) in.fail();
+    out.cascade = CascadedSession{node.value_or(NodeId{}), in.unix_seconds("issuedAt"), in.unix_seconds("expiresAt"),
+                                  in.boolean("newLink")};
+  }
   return in.finish(std::move(out));
 }
 
@@ -76,6 +84,13 @@ Result<ControlPayload> read_close(ControlReader& in) {
   SessionClose out;
   out.channel = in.channel("channel");
   out.reason = in.one_of<CloseReason>("reason", kCloses);
+  return in.finish(out);
+}
+
+Result<ControlPayload> read_renew(ControlReader& in) {
+  SessionRenew out;
+  out.channel = in.required_channel("channel");
+  out.expires_at = in.unix_seconds("expiresAt");
   return in.finish(out);
 }
 
@@ -115,6 +130,7 @@ Result<ControlPayload> read_payload(const std::string& action, const json& paylo
   if (action == "session-ready") return read_ready(in);
   if (action == "session-refused") return read_refused(in);
   if (action == "session-close") return read_close(in);
+  if (action == "session-renew") return read_renew(in);
   if (action == "error") return read_error(in);
   if (action == "throttle") return read_throttle(in);
   if (action == "queue-report") return read_queue_report(in);
@@ -140,6 +156,12 @@ struct PayloadWriter {
              {"rateLimitMbps", nullptr},
              {"hops", open.hops}};
     if (open.rate_limit_mbps) out["rateLimitMbps"] = *open.rate_limit_mbps;
+    if (open.cascade) {
+      out["nodeId"] = to_string(open.cascade->node);
+      out["issuedAt"] = open.cascade->issued_at;
+      out["expiresAt"] = open.cascade->expires_at;
+      out["newLink"] = open.cascade->new_link;
+    }
     return out;
   }
   json operator()(const SessionReady& ready) const {
@@ -156,6 +178,9 @@ struct PayloadWriter {
     json out{{"action", "session-close"}, {"reason", to_string(close.reason)}};
     put_channel(out, close.channel);
     return out;
+  }
+  json operator()(const SessionRenew& renew) const {
+    return {{"action", "session-renew"}, {"channel", renew.channel}, {"expiresAt", renew.expires_at}};
   }
   json operator()(const ErrorNotice& error) const {
     return {{"action", "error"}, {"code", error.code}, {"detail", error.detail}};

@@ -1,6 +1,6 @@
-// The text messages of higgs-relay.1 (proto/relay.md): control between server, node and client, as values, and their
-// JSON. Parsing is pure, bounded by kMaxTextBytes, and never throws; an action this version does not know is a value of
-// its own and to be ignored.
+// The text messages of higgs-relay.1 and higgs-cascade.1 (proto/relay.md): control between servers, node and client, as
+// values, and their JSON. Parsing is pure, bounded by kMaxTextBytes, and never throws; an action this version does not
+// know is a value of its own and to be ignored.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,16 @@ enum class ControlError {
 };
 
 enum class Direction { kToNode, kToClient, kToServer };
-enum class RefusalReason { kKeyInUse, kAddressInUse, kFull, kDraining, kPolicy };
-enum class CloseReason { kEnded, kClientGone, kNodeGone, kExpired, kBanned, kRefused };
+enum class RefusalReason { kKeyInUse, kAddressInUse, kFull, kDraining, kPolicy, kTooManyHops };
+enum class CloseReason {
+  kEnded,
+  kClientGone,
+  kNodeGone,
+  kExpired,
+  kBanned,
+  kRefused,
+  kMoved,  ///< between servers: the session goes on by another way
+};
 std::string_view to_string(Direction direction) noexcept;
 std::string_view to_string(RefusalReason reason) noexcept;
 std::string_view to_string(CloseReason reason) noexcept;
@@ -36,14 +44,24 @@ std::string_view to_string(CloseReason reason) noexcept;
 inline constexpr std::size_t kMaxAddresses = 16;  ///< of one session-open
 inline constexpr std::size_t kMaxServers = 64;    ///< of one drain
 inline constexpr unsigned kMaxHops = 2;
+/// The greatest time of a control message, in Unix seconds: what nanoseconds in 64 bits still hold.
+inline constexpr std::int64_t kMaxUnixSeconds = 9'000'000'000;
 
-/// Server → node: add this peer. Channels are of the node's link.
+/// What another server needs besides to serve a session of our client's; only on a link between servers.
+struct CascadedSession {
+  NodeId node;
+  std::int64_t issued_at = 0;   ///< `iat` of the client's token, Unix seconds: whose claim to the session is newer
+  std::int64_t expires_at = 0;  ///< Unix seconds
+  bool new_link = false;        ///< the client's link has just come up, rather than being opened again
+};
+/// Server → node or server: add this peer. Channels are of the link that it is sent on.
 struct SessionOpen {
   Channel channel = 0;
   crypto::PublicKey wireguard_public_key;
   std::vector<IpPrefix> addresses;  ///< the client's tunnel addresses
   std::optional<double> rate_limit_mbps;
-  unsigned hops = 0;
+  unsigned hops = 0;  ///< links between servers on the way
+  std::optional<CascadedSession> cascade;
 };
 /// Node → server → client. `fresh`: the node did not have this session's peer before; the client starts a handshake.
 struct SessionReady {
@@ -57,6 +75,11 @@ struct SessionRefused {
 struct SessionClose {
   std::optional<Channel> channel;
   CloseReason reason = CloseReason::kEnded;
+};
+/// Server → server: the session's token was renewed.
+struct SessionRenew {
+  Channel channel = 0;
+  std::int64_t expires_at = 0;  ///< Unix seconds
 };
 /// Server → any. `code` is for programs (kNodeOffline), `detail` for people.
 struct ErrorNotice {
@@ -88,8 +111,8 @@ struct UnknownAction {
   std::string action;
 };
 
-using ControlPayload = std::variant<SessionOpen, SessionReady, SessionRefused, SessionClose, ErrorNotice, Throttle,
-                                    QueueReport, Drain, PeerMessage, UnknownAction>;
+using ControlPayload = std::variant<SessionOpen, SessionReady, SessionRefused, SessionClose, SessionRenew, ErrorNotice,
+                                    Throttle, QueueReport, Drain, PeerMessage, UnknownAction>;
 
 struct ControlMessage {
   std::optional<SessionId> session;  ///< unset (null) where the message is about the whole link: drain, error

@@ -27,6 +27,11 @@ class ControlReader {
   explicit ControlReader(const nlohmann::json& payload) : payload_(payload) {}
 
   void fail() { note(ControlError::kBadField); }
+  /// Missing and null are the same.
+  bool has(const char* name) const {
+    const auto field = payload_.find(name);
+    return field != payload_.end() && !field->is_null();
+  }
 
   std::string text(const char* name) {
     const auto* field = find(name);
@@ -60,16 +65,16 @@ class ControlReader {
     const auto* field = find(name);
     return field == nullptr ? 0 : number_of(*field);
   }
-  /// Missing and null are the same.
   std::optional<double> optional_number(const char* name) {
-    const auto field = payload_.find(name);
-    if (field == payload_.end() || field->is_null()) return std::nullopt;
-    return number_of(*field);
+    if (!has(name)) return std::nullopt;
+    return number_of(*find(name));
+  }
+  std::int64_t unix_seconds(const char* name) {
+    return static_cast<std::int64_t>(integer(name, static_cast<std::uint64_t>(kMaxUnixSeconds)));
   }
   std::optional<Channel> channel(const char* name) {
-    const auto field = payload_.find(name);
-    if (field == payload_.end() || field->is_null()) return std::nullopt;
-    const auto value = integer_of(*field, std::numeric_limits<Channel>::max());
+    if (!has(name)) return std::nullopt;
+    const auto value = integer_of(*find(name), std::numeric_limits<Channel>::max());
     if (value == 0) fail();
     return static_cast<Channel>(value);
   }

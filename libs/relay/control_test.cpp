@@ -45,6 +45,34 @@ TEST(Control, SessionOpenIsReadBack) {
   EXPECT_FALSE(round_trip(open).rate_limit_mbps);
 }
 
+TEST(Control, SessionOpenBetweenServersIsReadBack) {
+  SessionOpen open;
+  open.channel = 1;
+  open.hops = 1;
+  EXPECT_FALSE(round_trip(open).cascade);
+  open.cascade =
+      CascadedSession{*parse_id<NodeId>("0a1b2c3d-0000-8000-8000-00000000ffff"), 1'800'000'000, kMaxUnixSeconds, true};
+  const auto read = round_trip(open).cascade;
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->node, open.cascade->node);
+  EXPECT_EQ(read->issued_at, 1'800'000'000);
+  EXPECT_EQ(read->expires_at, kMaxUnixSeconds);
+  EXPECT_TRUE(read->new_link);
+  EXPECT_EQ(round_trip(SessionRenew{9, 1'800'000'000}).expires_at, 1'800'000'000);
+
+  const std::string start = R"({"action":"session-open","channel":1,"wireguardPublicKey":")" +
+                            crypto::PublicKey{}.to_base64() + R"(","addresses":[],"rateLimitMbps":null,"hops":)";
+  const std::string node = R"(,"nodeId":"0a1b2c3d-0000-8000-8000-00000000ffff")";
+  EXPECT_EQ(error_of(control(start + "3}")), ControlError::kBadField);
+  EXPECT_EQ(error_of(control(start + "1" + node + "}")), ControlError::kMissingField);
+  EXPECT_EQ(error_of(control(start + R"(1,"nodeId":7})")), ControlError::kBadField);
+  EXPECT_EQ(error_of(control(start + "1" + node + R"(,"issuedAt":-1,"expiresAt":1,"newLink":true})")),
+            ControlError::kBadField);
+  EXPECT_EQ(error_of(control(start + "1" + node + R"(,"issuedAt":1,"expiresAt":9000000001,"newLink":true})")),
+            ControlError::kBadField);
+  EXPECT_EQ(error_of(control(R"({"action":"session-renew","expiresAt":1})")), ControlError::kMissingField);
+}
+
 TEST(Control, TheOthersAreReadBack) {
   EXPECT_TRUE(round_trip(SessionReady{7, true}).fresh);
   EXPECT_FALSE(round_trip(SessionReady{std::nullopt, false}).channel);

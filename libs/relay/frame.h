@@ -32,6 +32,7 @@ enum class FrameError {
 
 // Of the wire format.
 inline constexpr std::string_view kSubprotocol = "higgs-relay.1";
+inline constexpr std::string_view kCascadeSubprotocol = "higgs-cascade.1";
 inline constexpr unsigned kVersion = 1;
 inline constexpr unsigned kTypeData = 0;
 inline constexpr std::size_t kHeaderBytes = 8;
@@ -41,7 +42,7 @@ inline constexpr std::size_t kMaxMessageBytes = 65536;
 inline constexpr std::size_t kMaxPacketBytes = 65475;
 inline constexpr std::size_t kMaxTextBytes = 16 * 1024;
 
-/// A channel of a link: 0 on a client's, from 1 on a node's, never reused there.
+/// A channel of a link: 0 on a client's, from 1 on a node's and between servers, never reused there.
 using Channel = std::uint32_t;
 
 struct FrameHeader {

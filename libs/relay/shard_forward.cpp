@@ -24,36 +24,34 @@ void Shard::Impl::on_binary(Now now, LinkKey key, MutableBytes message) {
     close_malformed(now, *link, "malformed message");
     return;
   }
-  if (link->session != nullptr)
-    from_client(now, *link, *header, message);
-  else
-    from_node(now, *link, *header, message);
-}
-
-void Shard::Impl::from_client(Now now, Link& link, FrameHeader header, MutableBytes message) {
-  if (header.channel != 0) {
-    close_malformed(now, link, "a client's channel is 0");
+  if (link->kind == Kind::kClient ? header->channel != 0 : header->channel == 0) {
+    close_malformed(now, *link, "a client's channel is 0, all others start at 1");
     return;
   }
-  Session& session = *link.session;
+  Session* session = session_on(*link, header->channel);
+  if (session == nullptr)
+    context_.drops.add(DropReason::kUnknownChannel, header->packet_count);
+  else if (link->towards_node())
+    from_node(now, *session, *header, message);
+  else
+    from_client(now, *session, *header, message);
+}
+
+Shard::Impl::Session* Shard::Impl::session_on(const Link& link, Channel channel) {
+  if (link.kind == Kind::kClient) return link.session;
+  const auto found = link.carrier->channels.find(channel);
+  return found == link.carrier->channels.end() ? nullptr : found->second;
+}
+
+void Shard::Impl::from_client(Now now, Session& session, FrameHeader header, MutableBytes message) {
   if (!police(now, session, Way::kUp, header, message)) return;
   if (session.state == State::kReady)
-    forward(now, *session.node->link, session, Way::kUp, header, message);
+    forward(now, *session.upstream, session, Way::kUp, header, message);
   else
     session.held.push(now.monotonic, message, limits_.hold_bytes + BatchQueue::kEntryOverheadBytes, DropReason::kHold);
 }
 
-void Shard::Impl::from_node(Now now, Link& link, FrameHeader header, MutableBytes message) {
-  if (header.channel == 0) {
-    close_malformed(now, link, "a node's channels start at 1");
-    return;
-  }
-  const auto found = link.node->channels.find(header.channel);
-  if (found == link.node->channels.end()) {
-    context_.drops.add(DropReason::kUnknownChannel, header.packet_count);
-    return;
-  }
-  Session& session = *found->second;
+void Shard::Impl::from_node(Now now, Session& session, FrameHeader header, MutableBytes message) {
   if (session.client == nullptr) {
     context_.drops.add(DropReason::kNoReceiver, header.packet_count);
     return;
@@ -91,7 +89,7 @@ bool Shard::Impl::police(Now now, Session& session, Way way, FrameHeader& header
 }
 
 void Shard::Impl::forward(Now now, Link& to, Session& session, Way way, FrameHeader header, MutableBytes message) {
-  const Channel channel = way == Way::kUp ? session.channel : 0;
+  const Channel channel = way == Way::kUp ? session.channel : session.client_channel;
   if (to.queue.empty() && message.size() <= output_.quantum(to.key) && output_.can_send(to.key)) {
     rewrite_channel(message, channel);
     const ByteView whole = message;
@@ -110,8 +108,8 @@ void Shard::Impl::on_writable(Now now, LinkKey key) {
   if (link == nullptr) return;
   // The other end took what was sent, however long a queue of ours makes its pongs wait.
   link->liveness.on_received(now.monotonic);
-  if (link->node != nullptr) {
-    open_waiting(now, *link->node);
+  if (link->towards_node()) {
+    open_waiting(now, *link);
     link = find_link(key);
     if (link == nullptr) return;
   }
@@ -126,11 +124,8 @@ void Shard::Impl::pump(Now now, Link& link) {
     if (!message) break;
     output_.send_binary(link.key, message.parts);
     sent = true;
-    if (link.session != nullptr) {
-      count(*link.session, Way::kDown, message.packets, message.bytes);
-    } else if (const auto found = link.node->channels.find(message.channel); found != link.node->channels.end()) {
-      count(*found->second, Way::kUp, message.packets, message.bytes);
-    }
+    if (Session* session = session_on(link, message.channel))
+      count(*session, link.towards_node() ? Way::kUp : Way::kDown, message.packets, message.bytes);
   }
   if (sent) {
     link.liveness.on_sent(now.monotonic);
@@ -167,15 +162,10 @@ void Shard::Impl::send_reports(Now) {
     Link* link = find_link(key);
     if (link == nullptr) continue;
     link->reporting = false;
-    Session* client = link->session;
-    Node* node = link->node;
-    for (const auto& report : link->queue.take_reports()) {
-      if (client != nullptr) {
-        report_queue(*client, report);
-      } else if (const auto found = node->channels.find(report.channel); found != node->channels.end()) {
-        report_queue(*found->second, report);
-      }
-    }
+    for (const auto& lost : link->queue.take_reports())
+      if (Session* session = session_on(*link, lost.channel))
+        report(*session,
+               QueueReport{std::nullopt, static_cast<std::uint32_t>(lost.delay.count()), lost.dropped_packets});
   }
   for (const SessionId id : std::exchange(throttled_, {})) {
     Session* session = find_session(id);
@@ -183,18 +173,17 @@ void Shard::Impl::send_reports(Now) {
     const std::uint64_t dropped = std::exchange(session->rate_drops, 0);
     if (!session->up_rate || dropped == 0) continue;
     const Throttle notice{session->up_rate->per_second() * 8 / 1e6, dropped};
-    if (session->client != nullptr) send_control(*session->client, id, notice);
-    if (session->channel != 0) send_control(*session->node->link, id, notice);
+    report(*session, notice);
   }
 }
 
-void Shard::Impl::report_queue(Session& session, const FairQueue::Report& report) {
-  QueueReport notice{std::nullopt, static_cast<std::uint32_t>(report.delay.count()), report.dropped_packets};
-  const SessionId id = session.ticket.session;
-  if (session.client != nullptr) send_control(*session.client, id, notice);
-  if (session.channel == 0) return;
-  notice.channel = session.channel;
-  send_control(*session.node->link, id, notice);
+/// To both ends. A link that many share is not filled with reports: those of a full one would be about that.
+void Shard::Impl::report(Session& session, const ControlPayload& notice) {
+  const auto has_room = [this](const Link* link) {
+    return link != nullptr && (link->kind == Kind::kClient || output_.can_send(link->key));
+  };
+  if (has_room(session.client)) tell_client(session, notice);
+  if (has_room(session.upstream)) tell_upstream(session, notice);
 }
 
 }  // namespace higgs::relay

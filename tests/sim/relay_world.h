@@ -94,6 +94,10 @@ class RelayWorld : private relay::ShardOutput {
   void session_ended(SessionId, NodeId, relay::CloseReason, const relay::SessionTraffic&) override {}
   void node_up(NodeId, std::int64_t) override {}
   void node_down(NodeId) override {}
+  void node_wanted(NodeId) override {}
+  void server_link_wanted(ServerId, unsigned) override {}
+  void server_link_up(const relay::ServerLink&) override {}
+  void server_link_down(const relay::ServerLink&) override {}
 
   relay::LinkKey make_link(bool is_node, unsigned owner, double mbps);
   void enqueue(relay::LinkKey key, Message::Kind kind, Bytes bytes);

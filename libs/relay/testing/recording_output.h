@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "relay/fair_queue.h"
@@ -62,9 +63,15 @@ class RecordingOutput : public ShardOutput {
   }
   void node_up(NodeId, std::int64_t) override { events.emplace_back("node up"); }
   void node_down(NodeId) override { events.emplace_back("node down"); }
+  void node_wanted(NodeId) override { ++nodes_wanted; }
+  void server_link_wanted(ServerId server, unsigned worker) override { links_wanted.emplace_back(server, worker); }
+  void server_link_up(const ServerLink&) override { events.emplace_back("server up"); }
+  void server_link_down(const ServerLink&) override { events.emplace_back("server down"); }
 
   std::map<LinkKey, Link> links;
   std::vector<std::string> events;
+  unsigned nodes_wanted = 0;
+  std::vector<std::pair<ServerId, unsigned>> links_wanted;
   std::size_t quantum_bytes = kMaxQuantumBytes;
   std::uint64_t last_up_bytes = 0, last_down_bytes = 0;
 };
