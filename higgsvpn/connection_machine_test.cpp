@@ -271,6 +271,19 @@ TEST_F(ConnectionMachineTest, DrainOpensANewLinkWhileTheOldOneStands) {
   EXPECT_LE(waited, 4s);
 }
 
+TEST_F(ConnectionMachineTest, DoubtOpensANewLinkAtOnce) {
+  auto m = machine();
+  bring_up(m);
+  m.link_doubtful(now_);
+  EXPECT_EQ(m.next(now_).what, Do::kOpenLink);
+  EXPECT_EQ(m.state(), State::kConnected) << "the old one still stands";
+  // Told again while the new one is on its way, and it fails: the back-off is kept.
+  m.link_failed(now_, 0, failed(ExitCode::kUnreachable));
+  m.link_doubtful(now_);
+  EXPECT_EQ(m.next(now_).what, Do::kWait);
+  EXPECT_EQ(wait(m), Do::kOpenLink);
+}
+
 TEST_F(ConnectionMachineTest, ATunnelOnADirectPathOutlivesItsLink) {
   auto m = machine();
   bring_up(m);
