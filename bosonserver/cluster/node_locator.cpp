@@ -16,7 +16,7 @@ void NodeLocator::link_up(NodeId node) {
   }
   (void)presence_.set(key_of(node), to_string(self_), kNodePresence);
   (void)store_.set_node_server(node, self_);
-  bus_.publish(std::string(kNodeMovedTopic), to_string(node) + " " + to_string(self_));
+  (void)bus_.publish(std::string(kNodeMovedTopic), to_string(node) + " " + to_string(self_));
 }
 
 void NodeLocator::link_down(NodeId node) {

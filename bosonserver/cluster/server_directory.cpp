@@ -7,9 +7,9 @@
 namespace higgs::boson {
 namespace {
 
-constexpr std::string_view kPrefix = "server/";
+constexpr const char* kDirectory = "server";
 
-std::string key_of(ServerId server) { return std::string(kPrefix) + to_string(server); }
+std::string key_of(ServerId server) { return std::string(kDirectory) + "/" + to_string(server); }
 
 }  // namespace
 
@@ -22,14 +22,14 @@ void ServerDirectory::refresh(ServerEntry self) {
   const auto json = encode_entry(self);
   (void)presence_.set(key_of(self.id), json, kServerSilence);
   (void)store_.record_server(self.id, json, unix_seconds(now.wall));
-  auto found = ask_presence();
-  if (!found) found = ask_store();
+  // Presence that is kept in process, or has just lost its memory, knows this server alone.
+  auto found = ask_presence(self.id);
+  if (!found || found->empty()) found = ask_store(self.id);
   const std::lock_guard lock(mutex_);
   if (!found) {
     if (now.monotonic - asked_ > kDirectoryGrace) others_.clear();
     return;
   }
-  std::erase_if(*found, [&](const auto& entry) { return entry.id == self.id; });
   if (found->size() != others_.size()) runtime::log::info("servers of the cluster", {{"others", found->size()}});
   others_ = std::move(*found);
   asked_ = now.monotonic;
@@ -41,24 +41,22 @@ void ServerDirectory::leave() {
   (void)store_.remove_server(self.id);
 }
 
-Result<std::vector<ServerEntry>> ServerDirectory::ask_presence() {
-  // In process it knows this server only.
-  if (!presence_.shared()) return make_error_code(StoreError::kUnavailable);
-  const auto all = presence_.all(std::string(kPrefix), kMaxServersOfCluster);
+Result<std::vector<ServerEntry>> ServerDirectory::ask_presence(ServerId self) {
+  const auto all = presence_.all(kDirectory);
   if (!all) return all.error();
   std::vector<ServerEntry> entries;
-  for (const auto& [key, value] : *all)
-    if (auto entry = decode_entry(value)) entries.push_back(std::move(*entry));
+  for (const auto& said : *all)
+    if (auto entry = decode_entry(said.value); entry && entry->id != self) entries.push_back(std::move(*entry));
   return entries;
 }
 
-Result<std::vector<ServerEntry>> ServerDirectory::ask_store() {
+Result<std::vector<ServerEntry>> ServerDirectory::ask_store(ServerId self) {
   const auto since = unix_seconds(clock_().wall) - std::chrono::seconds(kServerSilence).count();
   const auto all = store_.servers(since);
   if (!all) return all.error();
   std::vector<ServerEntry> entries;
   for (const auto& json : *all)
-    if (auto entry = decode_entry(json)) entries.push_back(std::move(*entry));
+    if (auto entry = decode_entry(json); entry && entry->id != self) entries.push_back(std::move(*entry));
   return entries;
 }
 

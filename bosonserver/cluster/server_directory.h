@@ -19,7 +19,6 @@ inline constexpr std::chrono::seconds kAnnounceInterval{2};
 inline constexpr std::chrono::seconds kServerSilence{10};
 /// What was known stays good for this long while neither presence nor store can be asked.
 inline constexpr std::chrono::minutes kDirectoryGrace{15};
-inline constexpr std::size_t kMaxServersOfCluster = 256;
 
 class ServerDirectory final : public ClusterView {
  public:
@@ -37,8 +36,8 @@ class ServerDirectory final : public ClusterView {
   std::optional<ServerEntry> find(ServerId server) const;
 
  private:
-  Result<std::vector<ServerEntry>> ask_presence();
-  Result<std::vector<ServerEntry>> ask_store();
+  Result<std::vector<ServerEntry>> ask_presence(ServerId self);
+  Result<std::vector<ServerEntry>> ask_store(ServerId self);
 
   Store& store_;
   Presence& presence_;

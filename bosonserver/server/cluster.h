@@ -61,7 +61,7 @@ class Cluster final : public NodeWatch {
   RelayServer* relay_ = nullptr;  // guarded by mutex_
   std::optional<CascadeDialer> dialer_;
   std::optional<StoreWorker> worker_;
-  std::optional<EventBus::Subscription> subscription_;
+  std::unique_ptr<EventSubscription> subscription_;
 };
 
 }  // namespace higgs::boson
