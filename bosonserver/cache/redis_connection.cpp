@@ -20,8 +20,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// When nothing was sent for so long, Redis is asked whether it is there, so that the next caller need not find out.
-constexpr std::chrono::seconds kIdlePing{5};
 /// The writer ends when the stream is closed; this long is never needed.
 constexpr std::chrono::seconds kWriterEnd{10};
 
@@ -209,7 +207,7 @@ asio::awaitable<ErrorCode> RedisConnection::Impl::read(RedisStream& stream) {
 asio::awaitable<void> RedisConnection::Impl::write(RedisStream& stream) {
   while (!closing) {
     if (out.empty()) {
-      auto waiting = wake.wait_for(kIdlePing);
+      auto waiting = wake.wait_for(link.options().idle_ping);
       const bool notified = co_await std::move(waiting);
       if (notified || closing || !pending.empty()) continue;
       ping();

@@ -173,6 +173,18 @@ TEST_F(RedisConnectionTest, APausedRedisCostsOneDeadlineOnce) {
   EXPECT_EQ(connection->call(echo("again"))->text, "again");
 }
 
+TEST_F(RedisConnectionTest, WhatHappensWhileNobodyCallsIsSeenToo) {
+  RedisServer server;
+  auto options = server.options();
+  options.idle_ping = options.command_deadline = milliseconds(100);
+  const auto connection = connect(options);
+  server.pause();
+  EXPECT_TRUE(wait_until([&] { return !connection->connected(); }));
+  EXPECT_EQ(connection->stats().commands, 0u);
+  server.resume();
+  EXPECT_TRUE(connection->wait_connected(kDeadline));
+}
+
 TEST_F(RedisConnectionTest, LogsInOrSaysThatItCannot) {
   RedisServer server({.password = "right"});
   EXPECT_TRUE(open_started(server.options()));

@@ -1,8 +1,10 @@
-// What Redis, or who poses as it, answers; and URLs. No crash, whatever the cut; and what is taken is within the
-// limits.
+// What Redis, or who poses as it, answers; events of other servers; and URLs. No crash, whatever the cut; and what is
+// taken is within the limits.
 #include <cstdint>
 #include <cstdlib>
 
+#include "bosonserver/cache/event_bus.h"
+#include "bosonserver/cache/event_message.h"
 #include "bosonserver/cache/redis_reply.h"
 #include "bosonserver/cache/redis_url.h"
 
@@ -41,6 +43,12 @@ std::pair<std::size_t, bool> read_all(higgs::ByteView input, std::size_t step) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const auto input = std::as_bytes(std::span(data, size)).subspan(1);
+  if (data[0] % 4 == 1) {
+    const auto message = EventMessage::parse(higgs::as_text(input));
+    if (message && message->to_string() != higgs::as_text(input)) std::abort();
+    if (message && !message->is_resync() && !check_event(message->topic, message->payload)) std::abort();
+    return 0;
+  }
   if (data[0] % 4 == 0) {
     const auto url = RedisUrl::parse(higgs::as_text(input));
     if (url && (url->host.empty() || url->port == 0 || url->database > RedisUrl::kMaxDatabase)) std::abort();

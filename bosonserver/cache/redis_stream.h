@@ -23,6 +23,8 @@ struct RedisOptions {
   /// Of each step: the name, TCP, TLS, and the first answer.
   std::chrono::milliseconds connect_deadline{1'000};
   std::chrono::milliseconds command_deadline{500};
+  /// When nothing was said for so long, Redis is asked whether it is there: who comes next need not find out.
+  std::chrono::milliseconds idle_ping{5'000};
   RedisReplyLimits replies = {};
 };
 
@@ -35,6 +37,7 @@ class RedisStream {
   boost::asio::awaitable<Result<void>> open();
   boost::asio::awaitable<Result<RedisReply>> read();
   boost::asio::awaitable<Result<void>> write(std::string_view commands);
+  const RedisOptions& options() const noexcept { return options_; }
   /// As net::TlsStream's; only on an open stream.
   void expires_after(std::chrono::milliseconds time) { stream_->expires_after(time); }
   void expires_never() noexcept { stream_->expires_never(); }
