@@ -60,6 +60,14 @@ void describe(V& v, S& s) {
   v("port", s.port, Between{1, 65535});
 }
 
+template <class V, Like<RelayServer> S>
+void describe(V& v, S& s) {
+  v("id", s.id, kName);
+  v("host", s.host, Length{1, 255});
+  v("port", s.port, Between{1, 65535});
+  v("protocol", s.protocol, kName);
+}
+
 template <class V, Like<ExitPolicy> S>
 void describe(V& v, S& s) {
   v("blockedPorts", s.blocked_ports);

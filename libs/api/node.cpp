@@ -68,14 +68,6 @@ void describe(V& v, S& s) {
   v("heartbeatInterval", s.heartbeat_interval, Between{1, 3600});
 }
 
-template <class V, Like<RelayServer> S>
-void describe(V& v, S& s) {
-  v("id", s.id, kName);
-  v("host", s.host, Length{1, 255});
-  v("port", s.port, Between{1, 65535});
-  v("protocol", s.protocol, kName);
-}
-
 template <class V, Like<RegisterResponse> S>
 void describe(V& v, S& s) {
   v("nodeId", s.node_id);
