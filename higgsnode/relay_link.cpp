@@ -43,6 +43,14 @@ void RelayLink::set_access(std::vector<std::string> urls, std::string token) {
 
 void RelayLink::set_token(std::string token) { token_ = std::move(token); }
 
+void RelayLink::move_to_first() {
+  if (!link_ || urls_.empty() || status_.url == urls_.front()) return;
+  log::info("the relay link moves", {{"from", status_.url}, {"to", urls_.front()}});
+  detach();
+  next_url_ = 0;
+  changed_.notify();
+}
+
 asio::awaitable<void> RelayLink::run() {
   for (;;) {
     if (link_ || urls_.empty()) {

@@ -43,6 +43,8 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   /// Where and with what to connect; a standing link is left alone.
   void set_access(std::vector<std::string> urls, std::string token);
   void set_token(std::string token);
+  /// Leaves a standing link that is not to the first of the servers, and tries that one first.
+  void move_to_first();
   /// Until cancelled.
   boost::asio::awaitable<void> run();
   /// To the session's client; lost while no link carries the session.
