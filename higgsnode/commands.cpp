@@ -38,7 +38,8 @@ Examples:
   higgsnode check-config --config /etc/higgs/higgsnode.toml
 
 Every option of `run` is also a key of the configuration file (_ for -) and a variable HIGGS_….
-Exit codes: 0 well, 1 failure, 2 usage or configuration, 6 missing privileges.)";
+Exit codes: 0 well, 1 failure, 2 usage or configuration, 6 missing privileges,
+75 an operator of the server wants a restart that this program cannot make itself.)";
 
 struct Arguments {
   std::optional<std::filesystem::path> config;
@@ -54,24 +55,39 @@ bool load(config::Schema& schema, const Arguments& arguments) {
   return problems.empty();
 }
 
-int run_node(const Settings& settings) {
+Ending run_service(const Settings& settings) {
+  boost::asio::io_context context(1);
+  NodeService service(context, settings);
+  std::exception_ptr failure;
+  auto ending = Ending::kClean;
+  auto done = [&](const std::exception_ptr& error, Ending how) {
+    failure = error;
+    ending = how;
+    context.stop();
+  };
+  boost::asio::co_spawn(context, service.run(), done);
+  context.run();
+  if (failure) std::rethrow_exception(failure);
+  return ending;
+}
+
+/// EX_TEMPFAIL of sysexits.h: a service manager starts it again (systemd: Restart=on-failure).
+constexpr int kExitRestart = 75;
+
+int begin_anew(const runtime::ProgramImage& image) {
+  const auto error = image.begin_anew();
+  log::error("the node cannot begin anew by itself", {{"reason", error.message()}});
+  return kExitRestart;
+}
+
+int run_node(const Settings& settings, const runtime::ProgramImage& image) {
   log::configure({.level = settings.log_level, .format = settings.log_format, .program = "higgsnode"});
   runtime::protect_process_memory();
   runtime::raise_file_limit();
   try {
-    boost::asio::io_context context(1);
-    NodeService service(context, settings);
-    std::exception_ptr failure;
-    bool clean = false;
-    auto done = [&](const std::exception_ptr& error, bool well) {
-      failure = error;
-      clean = well;
-      context.stop();
-    };
-    boost::asio::co_spawn(context, service.run(), done);
-    context.run();
-    if (failure) std::rethrow_exception(failure);
-    return clean ? 0 : kExitFailure;
+    const auto ending = run_service(settings);
+    if (ending == Ending::kRestart) return begin_anew(image);
+    return ending == Ending::kClean ? 0 : kExitFailure;
   } catch (const StartError& error) {
     log::error(error.what());
     return error.exit_code();
@@ -142,6 +158,7 @@ void add_port_mapping(CLI::App& command, PortMappingDiagnosis& request) {
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
+  const runtime::ProgramImage image(argv);
   Settings settings;
   config::Schema schema;
   declare(schema, settings);
@@ -194,7 +211,7 @@ int run_command_line(int argc, char** argv) {
     std::cout << "the configuration is well\n";
     return 0;
   }
-  return run_node(settings);
+  return run_node(settings, image);
 }
 
 }  // namespace higgs::node

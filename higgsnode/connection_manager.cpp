@@ -15,6 +15,8 @@ namespace log = runtime::log;
 /// How often a node that waits for approval asks again.
 constexpr std::chrono::seconds kPendingInterval{15};
 constexpr unsigned kServerFault = 500;
+/// From an action to its result.
+constexpr std::chrono::milliseconds kResultPause{250};
 
 net::HttpHeaders json_headers() {
   net::HttpHeaders headers;
@@ -134,9 +136,10 @@ asio::awaitable<bool> ConnectionManager::register_once() {
 asio::awaitable<void> ConnectionManager::keep_registered() {
   bool well = true;
   while (!again_) {
+    // What became of an action is waited for, but a server that sends the same one for ever is not stormed.
+    const std::chrono::milliseconds due = action_results_.empty() ? interval_ : kResultPause;
     const auto wait =
-        well ? std::chrono::milliseconds(interval_)
-             : std::min<std::chrono::milliseconds>(backoff_.next(runtime::now().monotonic, random_), interval_);
+        well ? due : std::min<std::chrono::milliseconds>(backoff_.next(runtime::now().monotonic, random_), interval_);
     co_await hurry_.wait_for(wait);
     if (again_) break;
     auto beating = beat(events_.make_heartbeat());
@@ -179,11 +182,10 @@ asio::awaitable<ConnectionManager::Beat> ConnectionManager::beat(api::HeartbeatR
 }
 
 void ConnectionManager::take_actions(const std::vector<api::NodeAction>& actions) {
+  if (leaving_) return;
   for (const auto& action : actions) {
-    if (action_results_.size() >= kMaxActionResults) return;  // they come again
-    log::info("an action of the server's operator is not supported by this version",
-              {{"type", std::string(api::to_string(action.type))}, {"id", action.id}});
-    action_results_.push_back({action.id, false, "not supported by this version of higgsnode"});
+    if (action_results_.size() >= kMaxActionResults) break;  // they come again
+    action_results_.push_back(events_.on_action(action));
   }
 }
 
@@ -194,6 +196,7 @@ void ConnectionManager::register_again() {
 
 asio::awaitable<void> ConnectionManager::say_offline(std::chrono::milliseconds deadline) {
   if (!status_.registered) co_return;
+  leaving_ = true;
   auto request = events_.make_heartbeat();
   request.status = api::NodeStatus::kOffline;
   auto beating = beat(std::move(request));

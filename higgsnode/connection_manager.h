@@ -32,6 +32,8 @@ class ConnectionEvents {
   virtual void on_observed_address(const IpAddress& address) = 0;
   /// Before on_registered() and from heartbeats: never empty.
   virtual void on_relay_servers(const std::vector<api::RelayServer>& servers) = 0;
+  /// Carries out what an operator asks for; the same id may come again.
+  virtual api::ActionResult on_action(const api::NodeAction& action) = 0;
 };
 
 struct ConnectionStatus {
@@ -57,6 +59,10 @@ class ConnectionManager {
   void register_again();
   /// Tells the server that this node goes; best effort within the deadline.
   boost::asio::awaitable<void> say_offline(std::chrono::milliseconds deadline);
+  /// Between heartbeats, from the next one on; the server learns of it when the node registers again.
+  void set_heartbeat_interval(std::chrono::seconds interval) noexcept { interval_ = interval; }
+  /// For what else a node may tell its server; empty while there is none.
+  std::string session_token() const { return status_.registered ? session_token_ : std::string(); }
   const ConnectionStatus& status() const noexcept { return status_; }
 
  private:
@@ -77,6 +83,7 @@ class ConnectionManager {
   runtime::AsyncEvent hurry_;
   runtime::Backoff backoff_;
   bool again_ = false;
+  bool leaving_ = false;
   std::string node_id_;
   std::string session_token_;
   std::vector<api::ActionResult> action_results_;

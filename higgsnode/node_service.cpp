@@ -52,18 +52,24 @@ HostNetworks must_read_networks(const std::string& interface) {
 NodeService::NodeService(asio::io_context& context, const Settings& settings)
     : context_(context),
       signals_(context.get_executor()),
-      settings_(settings),
+      end_(context.get_executor()),
       state_(settings.state_dir),
+      operators_(state_.path(), settings, action_hooks()),
+      settings_(operators_.settings()),
       identity_(load_identity(state_.path(), random_)),
       privacy_(settings.privacy),
       routing_(state_.journal(), chain_prefix(identity_.node_id())),
       api_http_(context.get_executor(), http_options(settings)),
       relay_http_(context.get_executor(), http_options(settings)),
       servers_(api::origin_of(settings.server).value_or(settings.server)),
-      connection_(context.get_executor(), api_http_, servers_, settings.heartbeat_interval, *this, random_),
+      connection_(context.get_executor(), api_http_, servers_, settings_.heartbeat_interval, *this, random_),
+      reporter_(context.get_executor(), api_http_, settings_.metrics_interval,
+                {[this] { return make_metrics_report(); }, [this] { return connection_.session_token(); },
+                 [this] { return servers_.current(); }}),
       route_manager_(context.get_executor()),
       started_(runtime::now().wall),
       tasks_(context.get_executor()) {
+  log::set_level(settings_.log_level);
   if (!state_.journal().empty()) log::info("undoing what an earlier run left behind");
   for (const auto& message : RoutingEngine::recover(state_.journal())) log::warn(message);
   open_tunnel();
@@ -124,6 +130,7 @@ void NodeService::open_tunnel() {
   open_traversal();
   open_nat();
   sessions_ = std::make_unique<SessionManager>(*traversal_, prefixes_, settings_.max_connections, ended);
+  sessions_->set_maintenance(operators_.standing().maintenance);
   RelayLink::Hooks hooks;
   hooks.up = [this] { connection_.hurry(); };
   hooks.not_authorized = [this] { connection_.register_again(); };
@@ -245,14 +252,15 @@ api::HeartbeatRequest NodeService::make_heartbeat() {
   last_metrics_ = request.metrics;
   if (!routing_.in_force())
     request.status = api::NodeStatus::kOffline;
-  else
-    request.status = relay_->status().up ? api::NodeStatus::kOnline : api::NodeStatus::kDegraded;
+  else if (!relay_->status().up || operators_.standing().maintenance)
+    request.status = api::NodeStatus::kDegraded;
   return request;
 }
 
 void NodeService::on_registered(const api::RegisterResponse& response) {
-  tasks_.spawn("STUN servers", find_stun_servers(response.stun_servers));
-  ask_about_nat(response.stun_servers);
+  const auto& stun_servers = operators_.standing().config.stun_servers.value_or(response.stun_servers);
+  tasks_.spawn("STUN servers", find_stun_servers(stun_servers));
+  ask_about_nat(stun_servers);
   tasks_.spawn("nearest relay", link_to_nearest(response.relay_token));
   runtime::notify_status("registered with " + servers_.current());
 }
@@ -262,12 +270,13 @@ asio::awaitable<void> NodeService::link_to_nearest(std::string token) {
   auto measuring = net::measure_servers(api_http_, servers_, kMeasureDeadline);
   co_await std::move(measuring);
   relay_->set_token(std::move(token));
+  if (std::exchange(move_relay_, false)) relay_->reconsider();
 }
 
 void NodeService::on_relay_token(const std::string& token) { relay_->set_token(token); }
 
 void NodeService::on_relay_servers(const std::vector<api::RelayServer>& servers) {
-  servers_.learn(runtime::now().monotonic, servers);
+  servers_.learn(runtime::now().monotonic, operators_.standing().config.relay_servers.value_or(servers));
   if (!settings_.pin) return;
   auto trust = http_options(settings_).trust;
   for (const auto& pin : servers_.pins())
@@ -320,7 +329,7 @@ asio::awaitable<std::string> NodeService::answer_control(std::string request) {
   co_return R"({"error":"unknown request"})";
 }
 
-asio::awaitable<bool> NodeService::run() {
+asio::awaitable<Ending> NodeService::run() {
   if (auto opened = route_manager_.open(); !opened) {
     throw StartError("changes of the host's networks cannot be seen: " + opened.error().message());
   }
@@ -341,23 +350,42 @@ asio::awaitable<bool> NodeService::run() {
   tasks_.spawn("housekeeping", keep_house());
   tasks_.spawn("registration", connection_.run());
   tasks_.spawn("relay link", relay_->run());
+  tasks_.spawn("metrics", reporter_.run());
   log::info("higgsnode is up", {{"node", to_string(identity_.node_id())},
                                 {"interface", wireguard_->name()},
                                 {"prefix", prefixes_.v4.to_string()},
                                 {"server", settings_.server}});
   runtime::notify_ready("looking for " + settings_.server);
+  // Apart from the other tasks: a SIGTERM that comes while a restart stops the node ends it for good.
+  runtime::TaskGroup watch(context_.get_executor());
+  watch.spawn("signals", watch_signals());
+  co_await end_.wait();
+  const bool clean = co_await stop();
+  watch.cancel();
+  co_await watch.join(1s);
+  if (!clean) co_return Ending::kLeftovers;
+  co_return told_to_end_ ? Ending::kClean : Ending::kRestart;
+}
+
+asio::awaitable<void> NodeService::watch_signals() {
   for (;;) {
     const int signal = co_await signals_.next();
-    if (signal != SIGHUP) break;
-    connection_.hurry();
+    if (signal == SIGHUP) {
+      connection_.hurry();
+      continue;
+    }
+    told_to_end_ = true;
+    end_.notify();
   }
-  const bool clean = co_await stop();
-  co_return clean;
 }
 
 asio::awaitable<bool> NodeService::stop() {
-  runtime::notify_stopping();
-  log::info("stopping");
+  // For systemd a restart is no end: the process goes on as the same one.
+  if (told_to_end_)
+    runtime::notify_stopping();
+  else
+    runtime::notify_status("restarts");
+  log::info(told_to_end_ ? "stopping" : "stopping, to begin anew");
   sessions_->drain();
   relay_->close_sessions();
   tasks_.cancel();

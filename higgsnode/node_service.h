@@ -12,8 +12,10 @@
 #include "higgsnode/connection_manager.h"
 #include "higgsnode/identity.h"
 #include "higgsnode/metrics_collector.h"
+#include "higgsnode/metrics_reporter.h"
 #include "higgsnode/nat_traversal_engine.h"
 #include "higgsnode/network_route_manager.h"
+#include "higgsnode/operator_actions.h"
 #include "higgsnode/privacy_manager.h"
 #include "higgsnode/relay_link.h"
 #include "higgsnode/routing_engine.h"
@@ -22,11 +24,19 @@
 #include "higgsnode/state_directory.h"
 #include "higgsnode/wireguard_manager.h"
 #include "net/nat_type_monitor.h"
+#include "runtime/async_event.h"
 #include "runtime/control_socket.h"
 #include "runtime/signals.h"
 #include "runtime/task_group.h"
 
 namespace higgs::node {
+
+/// How a run ended.
+enum class Ending {
+  kClean,
+  kLeftovers,  ///< something could not be taken away
+  kRestart,    ///< clean, and an operator wants it to begin anew
+};
 
 class NodeService final : private ConnectionEvents {
  public:
@@ -35,8 +45,8 @@ class NodeService final : private ConnectionEvents {
   NodeService(boost::asio::io_context& context, const Settings& settings);
   ~NodeService() override;
 
-  /// Until SIGTERM or SIGINT; then everything is taken away. False if something could not be.
-  boost::asio::awaitable<bool> run();
+  /// Until SIGTERM, SIGINT or an operator's restart; then everything is taken away.
+  boost::asio::awaitable<Ending> run();
   nlohmann::json status();
 
  private:
@@ -55,7 +65,13 @@ class NodeService final : private ConnectionEvents {
   void on_observed_address(const IpAddress& address) override;
   void on_relay_servers(const std::vector<api::RelayServer>& servers) override;
   boost::asio::awaitable<void> link_to_nearest(std::string token);
+  api::ActionResult on_action(const api::NodeAction& action) override;
 
+  OperatorActions::Hooks action_hooks();
+  /// What operators changed takes effect.
+  void apply_changes(const api::NodeConfig& before);
+  api::MetricsReport make_metrics_report();
+  nlohmann::json operator_status() const;
   void open_tunnel();
   EgressPolicy wanted_policy() const;
   /// Brings the rules up to date; if that fails no session is left and none is accepted until it works.
@@ -83,14 +99,18 @@ class NodeService final : private ConnectionEvents {
   boost::asio::awaitable<void> watch_networks();
   boost::asio::awaitable<void> keep_house();
   boost::asio::awaitable<std::string> answer_control(std::string request);
+  boost::asio::awaitable<void> watch_signals();
   boost::asio::awaitable<bool> stop();
 
   boost::asio::io_context& context_;
   /// First, so that a signal during the start is kept and what was begun is taken away in order.
   runtime::Signals signals_;
-  Settings settings_;
+  runtime::AsyncEvent end_;
+  bool told_to_end_ = false;  ///< by a signal; else an ending is a restart
   SystemRandom random_;
   StateDirectory state_;
+  OperatorActions operators_;
+  Settings settings_;  ///< in force
   Identity identity_;
   PrivacyManager privacy_;
   MetricsCollector metrics_;
@@ -106,6 +126,8 @@ class NodeService final : private ConnectionEvents {
   net::HttpClient api_http_, relay_http_;
   api::ServerChoice servers_;
   ConnectionManager connection_;
+  MetricsReporter reporter_;
+  bool move_relay_ = false;
   std::unique_ptr<RelayLink> relay_;
   NetworkRouteManager route_manager_;
   std::unique_ptr<runtime::ControlServer> control_;

@@ -44,6 +44,10 @@ void RelayLink::set_token(std::string token) {
   changed_.notify();
 }
 
+void RelayLink::reconsider() {
+  if (link_ && servers_.choose(runtime::now().monotonic, random_) != origin_) move_away();
+}
+
 asio::awaitable<void> RelayLink::run() {
   for (;;) {
     if ((link_ && !move_) || token_.empty()) {

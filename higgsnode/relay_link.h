@@ -47,6 +47,8 @@ class RelayLink final : private tunnel::RelayLinkEvents {
 
   /// With what to connect, from now on; a standing link is left alone.
   void set_token(std::string token);
+  /// The list of servers has changed: the link moves where another is clearly better, or its own is not listed.
+  void reconsider();
   /// Until cancelled.
   boost::asio::awaitable<void> run();
   /// To the session's client; lost while no link carries the session.

@@ -58,7 +58,7 @@ SessionManager::Answer SessionManager::open(Now now, tunnel::LinkId link, const 
     return relay::SessionRefused{request.channel, reason};
   };
   if (!in_force_) return refuse(RefusalReason::kPolicy);
-  if (draining_) return refuse(RefusalReason::kDraining);
+  if (draining_ || (maintenance_ && !sessions_.contains(id))) return refuse(RefusalReason::kDraining);
   if (request.channel == 0) return refuse(RefusalReason::kPolicy);
   make_way(id, request);
   if (const auto fault = fault_of(id, request)) return refuse(*fault);

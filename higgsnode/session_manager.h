@@ -56,6 +56,10 @@ class SessionManager {
   void set_policy_in_force(bool in_force);
   /// From here on nothing new is accepted.
   void drain() noexcept { draining_ = true; }
+  /// While it lasts, no session is accepted that is not known already.
+  void set_maintenance(bool on) noexcept { maintenance_ = on; }
+  /// Those above it that are open go on.
+  void set_most_sessions(std::size_t most) noexcept { most_sessions_ = most; }
 
   Answer open(Now now, tunnel::LinkId link, const SessionId& id, const relay::SessionOpen& request);
   /// A close for a channel that the session has left is ignored. Of a client that is gone for the server only, the
@@ -84,6 +88,7 @@ class SessionManager {
   Ended ended_;
   bool in_force_ = false;
   bool draining_ = false;
+  bool maintenance_ = false;
   bool has_link_ = false;
   std::unordered_map<SessionId, Session> sessions_;
   std::unordered_map<crypto::PublicKey, SessionId> by_key_;

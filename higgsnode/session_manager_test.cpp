@@ -185,6 +185,24 @@ TEST_F(Sessions, AboveTheLimitAndWhileDrainingNothingNewIsServed) {
   EXPECT_EQ(refusal(open(9, 5, 9)), RefusalReason::kDraining);
 }
 
+TEST_F(Sessions, InMaintenanceTheKnownGoOnAndNobodyElseIsServed) {
+  open(1, 10, 5);
+  manager_.set_maintenance(true);
+  EXPECT_EQ(refusal(open(2, 10, 6)), RefusalReason::kDraining);
+  manager_.link_lost(now_, 10);
+  EXPECT_TRUE(std::holds_alternative<relay::SessionReady>(open(1, 11, 7))) << "it comes back on another link";
+  manager_.set_maintenance(false);
+  EXPECT_TRUE(std::holds_alternative<relay::SessionReady>(open(2, 11, 8)));
+}
+
+TEST_F(Sessions, ALowerLimitHoldsForThoseWhoCome) {
+  open(1, 10, 5);
+  open(2, 10, 6);
+  manager_.set_most_sessions(1);
+  EXPECT_EQ(manager_.size(), 2u);
+  EXPECT_EQ(refusal(open(3, 10, 7)), RefusalReason::kFull);
+}
+
 TEST_F(Sessions, WithoutThePolicyNobodyIsServedAndWhoWasIsCut) {
   ASSERT_EQ(fresh(open(1, 5, 9)), true);
   manager_.set_policy_in_force(false);

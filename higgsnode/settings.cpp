@@ -85,6 +85,8 @@ void declare(config::Schema& schema, Settings& s) {
              check_prefix_v6);
   schema.add("heartbeat_interval", s.heartbeat_interval, {.description = "between reports to the server"},
              in_range(2s, 300s));
+  schema.add("metrics_interval", s.metrics_interval, {.description = "between reports of metrics to the server"},
+             in_range(10s, 3600s));
   schema.add("egress.deny", s.egress.deny,
              {.description = "prefixes clients may not reach, besides private and local ones, which they never may"});
   schema.add("egress.deny_ports", s.egress.deny_ports,

@@ -46,6 +46,7 @@ struct Settings {
   bool port_mapping = true;
   std::optional<IpPrefix> prefix_v4, prefix_v6;
   std::chrono::seconds heartbeat_interval{10};
+  std::chrono::seconds metrics_interval{60};
   EgressSettings egress;
   PrivacySettings privacy;
 };

@@ -44,6 +44,20 @@ std::string traversal_text(const nlohmann::json& traversal) {
   return text;
 }
 
+/// What operators changed; "" if nothing.
+std::string operators_text(const nlohmann::json& status) {
+  const auto operators = status.find("operators");
+  if (operators == status.end()) return "";
+  std::string text = operators->at("maintenance").get<bool>() ? "maintenance, no new sessions" : "";
+  for (const auto& [key, value] : operators->at("config").items()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", key,
+                        value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  if (text.empty()) return "";
+  return fmt::format("operators {}; as you had it: delete {} and restart\n", text,
+                     operators->at("file").get<std::string>());
+}
+
 std::string with_error(const std::string& state, const std::string& error) {
   return error.empty() ? state : state + " (" + error + ")";
 }
@@ -69,6 +83,7 @@ std::string status_text(const nlohmann::json& status) {
       fmt::format("\negress    {}\n",
                   egress.at("inForce").get<bool>() ? "policy in force" : "POLICY NOT IN FORCE, no client is served");
   text += fmt::format("udp       {}\n", traversal_text(status.at("traversal")));
+  text += operators_text(status);
   text += fmt::format("up for    {}\n", duration_text(status.at("uptimeSeconds").get<std::int64_t>()));
   text += fmt::format("sessions  {} of {}\n", sessions.size(), status.at("maxConnections").get<unsigned>());
   for (const auto& session : sessions) {

@@ -1,11 +1,8 @@
 // What operators do: admit and ban nodes, queue actions for them, read the audit.
-#include <algorithm>
-#include <array>
 #include <charconv>
 
-#include <nlohmann/json.hpp>
-
 #include "api/account.h"
+#include "api/node_config.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/paging.h"
@@ -13,18 +10,25 @@
 namespace higgs::boson {
 namespace {
 
-/// What an operator may change on a volunteer's node: never keys, egress policy or privacy.
-constexpr std::array<std::string_view, 6> kConfigKeys{"heartbeatInterval", "metricsInterval", "maxConnections",
-                                                      "relayServers",      "stunServers",     "logLevel"};
+template <class T>
+std::optional<net::HttpResponse> fault_in(const api::Decoded<T>& payload) {
+  if (payload) return std::nullopt;
+  auto errors = payload.error();
+  for (auto& error : errors.list) error.pointer.insert(0, "/payload");
+  return invalid_body(errors);
+}
 
+/// The node looks at it again; here the operator learns of it at once.
 std::optional<net::HttpResponse> fault_of(const api::CreateActionRequest& body) {
-  const auto payload = nlohmann::json::parse(body.payload.text, nullptr, false);
-  if (!payload.is_object()) return invalid_field("/payload", "is not an object");
-  if (body.type != api::ActionType::kUpdateConfig) return std::nullopt;
-  for (const auto& [key, value] : payload.items()) {
-    if (std::find(kConfigKeys.begin(), kConfigKeys.end(), key) == kConfigKeys.end())
-      return invalid_field("/payload", "holds a key that is the volunteer's alone, or unknown");
+  switch (body.type) {
+    case api::ActionType::kUpdateConfig:
+      return fault_in(api::decode_node_config(body.payload.text));
+    case api::ActionType::kMaintenance:
+      return fault_in(api::decode<api::MaintenancePayload>(body.payload.text));
+    case api::ActionType::kRestart:
+      break;
   }
+  if (!body.payload.text.starts_with('{')) return invalid_field("/payload", "is not an object");
   return std::nullopt;
 }
 

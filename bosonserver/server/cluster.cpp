@@ -27,8 +27,11 @@ void Cluster::start(boost::asio::io_context& context, Services& services, RelayS
   locator_.forget_own();
   announce();
   worker_.emplace([this] { announce(); }, kAnnounceInterval);
-  subscription_ =
-      bus_.subscribe([this](const std::string& topic, const std::string& payload) { on_event(topic, payload); });
+  // What was missed needs no repair: a relay whose way leads nowhere asks.
+  EventHandlers handlers;
+  handlers.event = [this](const std::string& topic, const std::string& payload) { on_event(topic, payload); };
+  handlers.resync = [] {};
+  subscription_ = bus_.subscribe(std::move(handlers));
 }
 
 void Cluster::announce() {

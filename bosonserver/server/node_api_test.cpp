@@ -266,6 +266,12 @@ TEST_F(NodeApi, ActionsAreDeliveredUntilAnswered) {
   const auto path = "/api/v1/admin/nodes/" + to_string(node_.id()) + "/actions";
   const auto bad = R"({"type":"updateConfig","payload":{"egressDeny":[]}})";
   EXPECT_EQ(outcome(call("POST", path, op, bad)), "422 invalid-fields") << "the volunteer's alone";
+  for (const auto* body :
+       {R"({"type":"updateConfig","payload":{"heartbeatInterval":1}})",
+        R"({"type":"updateConfig","payload":{"logLevel":"off"}})", R"({"type":"maintenance","payload":{}})",
+        R"({"type":"maintenance","payload":{"on":1}})", R"({"type":"restart","payload":[]})"}) {
+    EXPECT_EQ(outcome(call("POST", path, op, body)), "422 invalid-fields") << "what no node would do: " << body;
+  }
   const auto good = R"({"type":"updateConfig","payload":{"logLevel":"debug"}})";
   const auto created = call("POST", path, op, good);
   ASSERT_EQ(created.status, 201u);

@@ -4,6 +4,7 @@
 
 #include "api/account.h"
 #include "api/node.h"
+#include "api/node_config.h"
 #include "api/problem.h"
 #include "api/routing.h"
 
@@ -36,6 +37,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   round_trip<CreateUserRequest>(text);
   round_trip<UpdateUserRequest>(text);
   round_trip<CreateActionRequest>(text);
+  round_trip<MaintenancePayload>(text);
+  NodeConfig standing;
+  standing.max_connections = 5;
+  if (const auto merged = merge_node_config(standing, text)) {
+    if (!decode_node_config(encode(*merged))) std::abort();
+  }
   round_trip<Problem>(text);
   if (const auto certificate = decode<KeyCertificate>(text)) {
     (void)verify_key_certificate(*certificate, node_id_of(certificate->identity_key), higgs::WallTime{});
