@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the C++ sources that carry files inside the program.
 
-embed.py migrations OUT.cpp FILE.sql...   the numbered migrations of the store
+embed.py migrations OUT.cpp DIRECTORY...  the numbered migrations of each kind of store, one directory each
 embed.py openapi OUT.cpp openapi.yaml     the API document, as JSON
 """
 import json
@@ -19,17 +19,21 @@ def literal(text: str) -> str:
         for chunk in chunks)
 
 
-def migrations(files: list[str]) -> str:
+def migrations(directories: list[str]) -> str:
+    return ('#include "bosonserver/migrations/migrations.h"\n\nnamespace higgs::boson {\n'
+            + "".join(migrations_of(pathlib.Path(directory)) for directory in directories) + "}  // namespace higgs::boson\n")
+
+
+def migrations_of(directory: pathlib.Path) -> str:
     entries = []
-    for expected, path in enumerate(sorted(map(pathlib.Path, files)), start=1):
+    for expected, path in enumerate(sorted(directory.glob("*.sql")), start=1):
         number, name = path.stem.split("_", 1)
         if int(number) != expected:
             sys.exit(f"{path}: migration {expected} was expected: numbers have no gaps")
         entries.append(f'    {{{expected}, "{name}",\n      {literal(path.read_text())}}},')
-    return ('#include "bosonserver/migrations/migrations.h"\n\nnamespace higgs::boson {\n'
-            "std::span<const Migration> sqlite_migrations() {\n"
-            f"  static constexpr Migration kAll[] = {{\n" + "\n".join(entries) + "\n  };\n"
-            "  return kAll;\n}\n}  // namespace higgs::boson\n")
+    return (f"std::span<const Migration> {directory.name}_migrations() {{\n"
+            "  static constexpr Migration kAll[] = {\n" + "\n".join(entries) + "\n  };\n"
+            "  return kAll;\n}\n")
 
 
 def openapi(files: list[str]) -> str:

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include "bosonserver/store/sqlite_store.h"
+#include "bosonserver/store/open_store.h"
 #include "jwt/verifier.h"
 
 namespace higgs::boson {
@@ -18,7 +18,7 @@ class KeyRingTest : public ::testing::Test {
   KeyRingTest() {
     std::string pattern = (std::filesystem::temp_directory_path() / "higgs-keys-XXXXXX").string();
     directory_ = ::mkdtemp(pattern.data());
-    store_ = std::make_unique<SqliteStore>(directory_ / "store.db");
+    store_ = open_store({"sqlite:" + (directory_ / "store.db").string()});
   }
   ~KeyRingTest() override {
     store_.reset();
@@ -35,7 +35,7 @@ class KeyRingTest : public ::testing::Test {
 
   SeededRandom random_{1};
   std::filesystem::path directory_;
-  std::unique_ptr<SqliteStore> store_;
+  std::unique_ptr<Store> store_;
   SealingKey sealing_{random_.array<32>()};
   WallTime now_ = from_unix_seconds(1'000'000);
 };

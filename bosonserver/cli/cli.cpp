@@ -84,8 +84,8 @@ class CommandLine {
     for (const auto& problem : problems) std::cerr << "bosonserver: " << config::to_string(problem) << '\n';
     if (state_dir_) settings_.state_dir = *state_dir_;
     if (store_) settings_.store = store_;
-    if (store_ && !store_->starts_with("sqlite:")) {
-      std::cerr << "bosonserver: --store must be sqlite:PATH\n";
+    if (const auto fault = store_ ? fault_of_store_url(*store_) : std::nullopt) {
+      std::cerr << "bosonserver: --store " << *fault << '\n';
       return false;
     }
     settings_.finish();

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include "bosonserver/store/sqlite_store.h"
+#include "bosonserver/store/open_store.h"
 #include "crypto/password_hash.h"
 
 namespace higgs::boson {
@@ -47,12 +47,12 @@ TEST_F(CommandLineTest, AddsAndListsUsers) {
   const auto password = write("password", "correct horse\n");
   EXPECT_EQ(run({"user", "add", "alice", "--role", "admin", "--password-file", password, "--state-dir", state()}), 0)
       << err_;
-  SqliteStore store(directory_ / "state" / "store.db");
-  const auto alice = store.user_by_name("alice");
+  const auto store = open_store({"sqlite:" + (directory_ / "state" / "store.db").string()});
+  const auto alice = store->user_by_name("alice");
   ASSERT_TRUE(alice);
   EXPECT_EQ(alice->role, api::Role::kAdmin);
   EXPECT_TRUE(crypto::verify_password(SecretString("correct horse"), alice->password_hash));
-  EXPECT_EQ(store.audit(std::nullopt, 1)->front().actor, "console");
+  EXPECT_EQ(store->audit(std::nullopt, 1)->front().actor, "console");
   EXPECT_EQ(run({"user", "add", "alice", "--password-file", password, "--state-dir", state()}), 1);
   EXPECT_NE(err_.find("already"), std::string::npos);
   EXPECT_EQ(run({"user", "list", "--state-dir", state()}), 0);

@@ -7,7 +7,7 @@
 #include "bosonserver/api/user_rules.h"
 #include "bosonserver/cli/password_input.h"
 #include "bosonserver/server/state_files.h"
-#include "bosonserver/store/sqlite_store.h"
+#include "bosonserver/store/open_store.h"
 #include "crypto/password_hash.h"
 #include "runtime/clock.h"
 #include "runtime/files.h"
@@ -29,7 +29,7 @@ int add_user(const ServerSettings& settings, const NewUser& user) {
   if (password.reveal().size() < kShortestPassword)
     throw std::runtime_error("the password is shorter than " + std::to_string(kShortestPassword) + " characters");
   must(runtime::make_private_directory(settings.state_dir));
-  SqliteStore store(settings.store_file());
+  const auto store = open_store(settings.store_settings());
   SystemRandom random;
   UserRecord record;
   record.id = UserId(Uuid::random(random));
@@ -37,21 +37,21 @@ int add_user(const ServerSettings& settings, const NewUser& user) {
   record.password_hash = crypto::hash_password(password, random);
   record.role = user.role;
   record.created_at = unix_seconds(runtime::now().wall);
-  const auto added = store.add_user(record);
+  const auto added = store->add_user(record);
   if (!added && added.error() == StoreError::kExists)
     throw std::runtime_error("there is a user " + user.name + " already");
   must(added);
-  must(store.add_audit({0, record.created_at, "console", "", "user.create", record.name,
-                        "ok: " + std::string(api::to_string(record.role))}));
+  must(store->add_audit({0, record.created_at, "console", "", "user.create", record.name,
+                         "ok: " + std::string(api::to_string(record.role))}));
   std::cout << "added " << api::to_string(user.role) << ' ' << user.name << '\n';
   return 0;
 }
 
 int list_users(const ServerSettings& settings) {
-  SqliteStore store(settings.store_file());
+  const auto store = open_store(settings.store_settings());
   std::string after;
   for (;;) {
-    const auto page = must(store.users(after, kMaxPage));
+    const auto page = must(store->users(after, kMaxPage));
     for (const auto& user : page)
       std::cout << to_string(user.id) << "  " << api::to_string(user.role) << (user.disabled ? " (disabled)" : "")
                 << "  " << user.name << '\n';

@@ -1,4 +1,5 @@
-// The numbered, forward-only changes of the store's tables, embedded from migrations/*/NNNN_name.sql at build time.
+// The numbered, forward-only changes of the store's tables, embedded from migrations/*/NNNN_name.sql at build time. A
+// number means the same tables for each kind of store.
 #pragma once
 
 #include <cstddef>
@@ -13,5 +14,6 @@ struct Migration {
   std::string_view sql;
 };
 std::span<const Migration> sqlite_migrations();
+std::span<const Migration> postgresql_migrations();
 
 }  // namespace higgs::boson

@@ -20,7 +20,7 @@
 #include "bosonserver/server/state_files.h"
 #include "bosonserver/server/store_worker.h"
 #include "bosonserver/server/turn_desk.h"
-#include "bosonserver/store/sqlite_store.h"
+#include "bosonserver/store/open_store.h"
 #include "bosonserver/stun/stun_server.h"
 #include "crypto/hash.h"
 #include "crypto/password_hash.h"
@@ -74,13 +74,13 @@ class BosonServer::Impl {
         lock(lock_state(settings.state_dir)),
         certificate(load_or_make_certificate(settings)),
         turn(settings, random),
-        store(settings.store_file()),
+        store(open_store(settings.store_settings())),
         cache([] { return runtime::now().monotonic; }),
-        keys(store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
+        keys(*store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
              clock ? clock().wall : runtime::now().wall),
-        directory(store),
+        directory(*store),
         services{settings.api,
-                 store,
+                 *store,
                  cache,
                  keys,
                  directory,
@@ -197,7 +197,7 @@ class BosonServer::Impl {
   runtime::LockFile lock;
   ServerCertificate certificate;
   TurnDesk turn;
-  SqliteStore store;
+  std::unique_ptr<Store> store;
   MemoryCache cache;
   KeyRing keys;
   NodeDirectory directory;

@@ -11,7 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using config::in_range;
-constexpr std::string_view kSqlite = "sqlite:";
 
 std::filesystem::path default_state_dir() {
   if (::geteuid() == 0) return "/var/lib/bosonserver";
@@ -125,8 +124,8 @@ void ServerSettings::declare(config::Schema& schema) {
                   {.description = "text or json"});
   schema.add_rule([this]() -> std::optional<config::Problem> {
     if (public_url && !api::origin_of(*public_url)) return config::Problem{"", "public_url", "is not an https:// URL"};
-    if (store && (!store->starts_with(kSqlite) || store->size() == kSqlite.size()))
-      return config::Problem{"", "store", "must be sqlite:PATH"};
+    if (const auto fault = store ? fault_of_store_url(*store) : std::nullopt)
+      return config::Problem{"", "store", *fault};
     if (const auto problem = stun_problem(*this)) return config::Problem{"", "stun.alternate_address", *problem};
     if (certificate.has_value() != private_key.has_value())
       return config::Problem{"", "tls.certificate", "certificate and private_key belong together"};
@@ -145,8 +144,8 @@ void ServerSettings::finish() {
     if (const auto parsed = crypto::Ed25519PublicKey::from_base64(key)) api.admission.identity_keys.push_back(*parsed);
 }
 
-std::filesystem::path ServerSettings::store_file() const {
-  return store ? std::filesystem::path(store->substr(kSqlite.size())) : state_dir / "store.db";
+StoreSettings ServerSettings::store_settings() const {
+  return {store.value_or("sqlite:" + (state_dir / "store.db").string())};
 }
 
 }  // namespace higgs::boson

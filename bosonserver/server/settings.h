@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/store/open_store.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
 #include "runtime/log.h"
@@ -46,7 +47,7 @@ struct ServerSettings {
   /// After load(): fields that are made from others.
   void finish();
 
-  std::filesystem::path store_file() const;
+  StoreSettings store_settings() const;
 };
 
 }  // namespace higgs::boson

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bosonserver/store/sqlite_store.h"
+#include "bosonserver/store/open_store.h"
+#include "bosonserver/store/row_limit.h"
 
 namespace higgs::boson {
 namespace {
@@ -29,7 +30,7 @@ class SqliteSubject final : public Subject {
     directory_ = ::mkdtemp(pattern.data());
   }
   ~SqliteSubject() override { std::filesystem::remove_all(directory_); }
-  std::unique_ptr<Store> open() override { return std::make_unique<SqliteStore>(file()); }
+  std::unique_ptr<Store> open() override { return open_store({"sqlite:" + file().string()}); }
   std::filesystem::path file() const { return directory_ / "store.db"; }
 
  private:
@@ -408,14 +409,28 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, ::testing::Values([]() -> std::u
                            return std::make_unique<SqliteSubject>();
                          }));
 
-TEST(SqliteStore, AStoreOfANewerVersionIsLeftAlone) {
+TEST(RowLimitTest, CountsNowAndThenAndBeforeItRefuses) {
+  RowLimit limit(RowLimit::kRecountEvery + 10);
+  std::size_t rows = 0, counts = 0;
+  const auto count = [&] {
+    ++counts;
+    return rows;
+  };
+  for (; rows < RowLimit::kRecountEvery + 10; ++rows) ASSERT_FALSE(limit.full(count)) << rows;
+  EXPECT_EQ(counts, 2u);
+  EXPECT_TRUE(limit.full(count));
+  --rows;
+  EXPECT_FALSE(limit.full(count)) << "there is room again";
+}
+
+TEST(SqliteStoreTest, AStoreOfANewerVersionIsLeftAlone) {
   SqliteSubject subject;
   subject.open();
   SQLite::Database(subject.file().string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
   EXPECT_THROW(subject.open(), std::runtime_error);
 }
 
-TEST(SqliteStore, ABusyStoreIsUnavailableNotStuck) {
+TEST(SqliteStoreTest, ABusyStoreIsUnavailableNotStuck) {
   SqliteSubject subject;
   const auto store = subject.open();
   SQLite::Database other(subject.file().string(), SQLite::OPEN_READWRITE);
@@ -428,7 +443,7 @@ TEST(SqliteStore, ABusyStoreIsUnavailableNotStuck) {
   EXPECT_TRUE(store->add_nonce("n", 1, 2));
 }
 
-TEST(SqliteStore, TheAuditCannotBeRewritten) {
+TEST(SqliteStoreTest, TheAuditCannotBeRewritten) {
   SqliteSubject subject;
   const auto store = subject.open();
   ASSERT_TRUE(store->add_audit({0, 1, "a", "", "b", "c", "denied"}));
@@ -437,15 +452,15 @@ TEST(SqliteStore, TheAuditCannotBeRewritten) {
   EXPECT_EQ(store->audit(std::nullopt, 1)->front().outcome, "denied");
 }
 
-TEST(SqliteStore, RefusesWhatItCannotUse) {
-  EXPECT_THROW(SqliteStore("/nonexistent/dir/store.db"), std::runtime_error);
+TEST(SqliteStoreTest, RefusesWhatItCannotUse) {
+  EXPECT_THROW(open_store({"sqlite:/nonexistent/dir/store.db"}), std::runtime_error);
   std::string pattern = (std::filesystem::temp_directory_path() / "higgs-store-XXXXXX").string();
   const std::filesystem::path file = pattern;
   const int fd = ::mkstemp(pattern.data());
   ASSERT_GE(fd, 0);
   ASSERT_EQ(::write(fd, "this is no database at all, but long enough to be looked at", 59), 59);
   ::close(fd);
-  EXPECT_THROW(SqliteStore{pattern}, std::runtime_error);
+  EXPECT_THROW(open_store({"sqlite:" + pattern}), std::runtime_error);
   std::filesystem::remove(pattern);
 }
 

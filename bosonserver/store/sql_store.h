@@ -1,28 +1,19 @@
-// The store in an SQLite file: write-ahead log, foreign keys, migrations applied when it is opened.
-//
-// One connection behind a lock: SQLite has one writer anyway, and a call takes microseconds. Other processes
-// (`bosonserver user add`) may use the same file meanwhile.
+// The store in SQL: one set of statements for every database, on the thin drivers of sql_database.h.
 #pragma once
 
-#include <chrono>
-#include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 
+#include "bosonserver/store/row_limit.h"
+#include "bosonserver/store/sql_database.h"
 #include "bosonserver/store/store.h"
-
-namespace SQLite {  // NOLINT(readability-identifier-naming): the library's
-class Database;
-}
 
 namespace higgs::boson {
 
-class SqliteStore final : public Store {
+class SqlStore final : public Store {
  public:
-  /// Opens or makes the file (mode 0600). Throws std::runtime_error if it cannot, or if a newer version made it.
-  explicit SqliteStore(const std::filesystem::path& file);
-  ~SqliteStore() override;
+  /// Of a database that is migrated.
+  explicit SqlStore(std::unique_ptr<SqlDatabase> database) : database_(std::move(database)) {}
 
   Result<void> ping() override;
   Result<void> add_user(const UserRecord& user) override;
@@ -77,18 +68,19 @@ class SqliteStore final : public Store {
   Result<std::vector<std::string>> metrics(NodeId node, std::int64_t since, std::size_t limit) override;
   Result<std::size_t> purge(const Retention& retention, std::int64_t now) override;
 
-  static constexpr std::chrono::milliseconds kCallDeadline{500};
-
  private:
-  enum class Kind { kRead, kWrite };
-  /// Runs `work` in a transaction under the lock; what SQLite throws becomes kUnavailable. Defined in sqlite_call.h.
+  /// Runs `work` in a transaction, which an error that it returns rolls back; what the database throws becomes an
+  /// error. Defined in sql_call.h.
   template <class F>
-  auto call(Kind kind, F work) -> decltype(work(std::declval<SQLite::Database&>()));
-  Result<std::vector<SessionId>> end_where(const char* condition, const std::string& value, const std::string& reason,
-                                           std::int64_t now);
+  auto call(SqlAccess access, F work) -> decltype(work(std::declval<SqlConnection&>()));
+  /// For one write: kNotFound where it changes no row.
+  template <class... Values>
+  Result<void> change(SqlAccess access, std::string_view sql, const Values&... values);
+  template <class... Values>
+  Result<std::vector<SessionId>> end_sessions(std::string_view statement, const Values&... values);
 
-  std::unique_ptr<SQLite::Database> database_;
-  std::timed_mutex mutex_;
+  std::unique_ptr<SqlDatabase> database_;
+  RowLimit nodes_{kMaxNodes}, nonces_{kMaxNonces}, lockouts_{kMaxLockouts};
 };
 
 }  // namespace higgs::boson

@@ -1,0 +1,34 @@
+// How the store's sources call the database.
+#pragma once
+
+#include "bosonserver/store/sql_columns.h"
+#include "bosonserver/store/sql_store.h"
+#include "runtime/log.h"
+
+namespace higgs::boson {
+
+template <class F>
+auto SqlStore::call(SqlAccess access, F work) -> decltype(work(std::declval<SqlConnection&>())) {
+  decltype(work(std::declval<SqlConnection&>())) result = StoreError::kUnavailable;
+  try {
+    database_->transact(access, [&](SqlConnection& db) {
+      result = work(db);
+      return result.has_value();
+    });
+    return result;
+  } catch (const SqlError& error) {
+    if (error.kind() == SqlError::Kind::kUnique) return StoreError::kExists;
+    runtime::log::warn("the store failed", {{"error", error.what()}});
+    return StoreError::kUnavailable;
+  }
+}
+
+template <class... Values>
+Result<void> SqlStore::change(SqlAccess access, std::string_view sql, const Values&... values) {
+  return call(access, [&](SqlConnection& db) -> Result<void> {
+    if (db.run(sql, values...) == 0) return StoreError::kNotFound;
+    return {};
+  });
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,46 @@
+// A database as SqlStore sees it: transactions on some connection, and the version of its tables.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <span>
+
+#include "bosonserver/migrations/migrations.h"
+#include "bosonserver/store/sql_connection.h"
+
+namespace higgs::boson {
+
+/// No call takes longer, whatever the database does.
+inline constexpr std::chrono::milliseconds kStoreDeadline{500};
+
+inline constexpr const char* kNewerStore = "the store was made by a newer version of bosonserver";
+
+/// What a call needs to be right beside others. SQLite has one writer and gives every write the most.
+enum class SqlAccess {
+  kRead,
+  kStatement,    ///< one write that is right by itself; whatever follows stands for itself too
+  kUnflushed,    ///< as kStatement, of what may be lost with the database's machine: the next one replaces it
+  kLocked,       ///< begins with lock(name): nobody else is in a transaction under this name
+  kTransaction,  ///< as if nobody else was there
+};
+
+class SqlDatabase {
+ public:
+  /// True to commit. May be called again, where others were in the way.
+  using Work = std::function<bool(SqlConnection&)>;
+
+  virtual ~SqlDatabase() = default;
+  /// Any thread, many at once. Throws SqlError; then nothing was changed, or it is not known.
+  virtual void transact(SqlAccess access, const Work& work) = 0;
+
+  /// What the tables can be brought to; forward only.
+  virtual std::span<const Migration> migrations() const = 0;
+  /// How many of them were applied. Throws SqlError.
+  virtual std::size_t version() = 0;
+  /// Applies what is missing, while no other process does. Throws std::runtime_error, also for tables that a newer
+  /// version made.
+  virtual void migrate() = 0;
+};
+
+}  // namespace higgs::boson

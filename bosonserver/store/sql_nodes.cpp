@@ -1,0 +1,199 @@
+// Nodes, their actions and their metrics.
+#include <array>
+
+#include "bosonserver/store/sql_call.h"
+
+namespace higgs::boson {
+namespace {
+
+#define HIGGS_NODE_COLUMNS                                                                               \
+  "id, identity_key, wireguard_key, key_certificate, admission, status, tunnel_prefixes, network_info, " \
+  "capabilities, metrics, location, heartbeat_interval, address, registered_at, last_seen"
+
+constexpr std::array<std::string_view, 3> kAdmissions{"approved", "pending", "banned"};
+std::string_view name_of(NodeAdmission admission) { return kAdmissions[static_cast<std::size_t>(admission)]; }
+
+std::string joined(const std::vector<IpPrefix>& prefixes) {
+  std::string text;
+  for (const auto& prefix : prefixes) text += (text.empty() ? "" : ",") + prefix.to_string();
+  return text;
+}
+
+std::vector<IpPrefix> split(const std::string& text) {
+  std::vector<IpPrefix> prefixes;
+  for (std::size_t from = 0; from < text.size();) {
+    const auto to = std::min(text.find(',', from), text.size());
+    prefixes.push_back(sql::sound(IpPrefix::parse(std::string_view(text).substr(from, to - from)), "prefix"));
+    from = to + 1;
+  }
+  return prefixes;
+}
+
+NodeRecord node_of(const SqlRows& row) {
+  NodeRecord node;
+  node.id = sql::id_at<NodeId>(row, 0);
+  node.identity_key.bytes = sql::bytes_at<32>(row, 1);
+  node.wireguard_key.bytes = sql::bytes_at<32>(row, 2);
+  node.key_certificate = sql::json_at<api::KeyCertificate>(row, 3);
+  const auto admission = row.text(4);
+  const auto* const found = std::find(kAdmissions.begin(), kAdmissions.end(), admission);
+  if (found == kAdmissions.end()) throw SqlError(SqlError::Kind::kDamaged, "damaged record: admission");
+  node.admission = static_cast<NodeAdmission>(found - kAdmissions.begin());
+  node.status = sql::sound(api::parse_node_status(row.text(5)), "status");
+  node.tunnel_prefixes = split(row.text(6));
+  node.network_info = sql::json_at<api::NetworkInfo>(row, 7);
+  node.capabilities = sql::json_at<api::Capabilities>(row, 8);
+  node.metrics = sql::json_at<api::HeartbeatMetrics>(row, 9);
+  if (!row.is_null(10)) node.location = sql::json_at<api::Location>(row, 10);
+  node.heartbeat_interval = static_cast<std::uint32_t>(row.integer(11));
+  node.address = sql::address_at(row, 12);
+  node.registered_at = row.integer(13);
+  node.last_seen = row.integer(14);
+  return node;
+}
+
+Result<NodeRecord> find_node(SqlConnection& db, NodeId id) {
+  const auto row = db.query("SELECT " HIGGS_NODE_COLUMNS " FROM nodes WHERE id = $1", id);
+  if (!row->next()) return StoreError::kNotFound;
+  return node_of(*row);
+}
+
+/// Why this record may not take its place, if so.
+std::optional<StoreError> conflict_of(SqlConnection& db, const NodeRecord& node,
+                                      const std::optional<NodeRecord>& earlier) {
+  if (earlier) {
+    if (earlier->identity_key != node.identity_key) return StoreError::kIdentityTaken;
+    const auto known = earlier->key_certificate.sequence;
+    if (node.key_certificate.sequence < known) return StoreError::kStaleSequence;
+    if (node.key_certificate.sequence == known &&
+        api::signed_bytes(node.key_certificate) != api::signed_bytes(earlier->key_certificate))
+      return StoreError::kStaleSequence;
+  }
+  if (sql::any(db, "SELECT 1 FROM nodes WHERE wireguard_key = $1 AND id <> $2", ByteView(node.wireguard_key.bytes),
+               node.id))
+    return StoreError::kKeyTaken;
+  return std::nullopt;
+}
+
+void write_node(SqlConnection& db, const NodeRecord& node) {
+  const auto location = node.location ? std::optional<std::string>(api::encode(*node.location)) : std::nullopt;
+  db.run("INSERT INTO nodes (" HIGGS_NODE_COLUMNS
+         ", certificate_sequence) "
+         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO UPDATE "
+         "SET wireguard_key = excluded.wireguard_key, key_certificate = excluded.key_certificate, "
+         "certificate_sequence = excluded.certificate_sequence, status = excluded.status, "
+         "tunnel_prefixes = excluded.tunnel_prefixes, network_info = excluded.network_info, "
+         "capabilities = excluded.capabilities, metrics = excluded.metrics, location = excluded.location, "
+         "heartbeat_interval = excluded.heartbeat_interval, address = excluded.address, "
+         "last_seen = excluded.last_seen",
+         node.id, ByteView(node.identity_key.bytes), ByteView(node.wireguard_key.bytes),
+         api::encode(node.key_certificate), name_of(node.admission), api::to_string(node.status),
+         joined(node.tunnel_prefixes), api::encode(node.network_info), api::encode(node.capabilities),
+         api::encode(node.metrics), location, node.heartbeat_interval, node.address, node.registered_at, node.last_seen,
+         node.key_certificate.sequence);
+}
+
+}  // namespace
+
+Result<NodeRecord> SqlStore::register_node(const NodeRecord& node) {
+  return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<NodeRecord> {
+    const auto found = find_node(db, node.id);
+    const auto earlier = found ? std::optional<NodeRecord>(*found) : std::nullopt;
+    if (const auto conflict = conflict_of(db, node, earlier)) return *conflict;
+    const auto standing = [&] { return sql::count(db, "SELECT count(*) FROM nodes"); };
+    if (!earlier && nodes_.full(standing)) return StoreError::kFull;
+    NodeRecord stored = node;
+    if (earlier) {
+      stored.admission = earlier->admission;
+      stored.registered_at = earlier->registered_at;
+    }
+    write_node(db, stored);
+    return stored;
+  });
+}
+
+Result<NodeRecord> SqlStore::node(NodeId id) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) { return find_node(db, id); });
+}
+
+Result<std::vector<NodeRecord>> SqlStore::nodes(std::optional<NodeId> after, std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
+    const auto rows = db.query("SELECT " HIGGS_NODE_COLUMNS " FROM nodes WHERE id > $1 ORDER BY id LIMIT $2",
+                               after ? to_string(*after) : std::string(), std::min(limit, kMaxPage));
+    std::vector<NodeRecord> nodes;
+    while (rows->next()) nodes.push_back(node_of(*rows));
+    return nodes;
+  });
+}
+
+Result<void> SqlStore::record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
+                                        const IpAddress& address, std::int64_t now) {
+  return change(SqlAccess::kUnflushed,
+                "UPDATE nodes SET status = $1, metrics = $2, address = $3, last_seen = $4 WHERE id = $5",
+                api::to_string(status), api::encode(metrics), address, now, id);
+}
+
+Result<void> SqlStore::set_node_status(NodeId id, api::NodeStatus status) {
+  return change(SqlAccess::kUnflushed, "UPDATE nodes SET status = $1 WHERE id = $2", api::to_string(status), id);
+}
+
+Result<void> SqlStore::set_node_admission(NodeId id, NodeAdmission admission) {
+  return change(SqlAccess::kStatement, "UPDATE nodes SET admission = $1 WHERE id = $2", name_of(admission), id);
+}
+
+Result<void> SqlStore::add_action(const ActionRecord& action) {
+  return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
+    if (!sql::any(db, "SELECT 1 FROM nodes WHERE id = $1", action.node)) return StoreError::kNotFound;
+    if (sql::count(db, "SELECT count(*) FROM node_actions WHERE node_id = $1 AND done_at IS NULL", action.node) >=
+        kMaxPendingActions)
+      return StoreError::kFull;
+    db.run("INSERT INTO node_actions (id, node_id, type, payload, created_at) VALUES ($1, $2, $3, $4, $5)", action.id,
+           action.node, api::to_string(action.type), action.payload, action.created_at);
+    return {};
+  });
+}
+
+Result<std::vector<ActionRecord>> SqlStore::pending_actions(NodeId node) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<ActionRecord>> {
+    const auto rows = db.query(
+        "SELECT id, type, payload, created_at FROM node_actions WHERE node_id = $1 AND done_at IS NULL "
+        "ORDER BY created_at, id",
+        node);
+    std::vector<ActionRecord> actions;
+    while (rows->next())
+      actions.push_back({rows->text(0), node, sql::sound(api::parse_action_type(rows->text(1)), "action"),
+                         rows->text(2), rows->integer(3)});
+    return actions;
+  });
+}
+
+Result<void> SqlStore::finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
+                                     std::int64_t now) {
+  return change(SqlAccess::kStatement,
+                "UPDATE node_actions SET done_at = $1, ok = $2, detail = $3 "
+                "WHERE id = $4 AND node_id = $5 AND done_at IS NULL",
+                now, ok, detail, id, node);
+}
+
+Result<void> SqlStore::add_metrics(NodeId node, std::int64_t time, const std::string& report_json) {
+  return call(SqlAccess::kUnflushed, [&](SqlConnection& db) -> Result<void> {
+    db.run(
+        "INSERT INTO node_metrics (node_id, time, report) VALUES ($1, $2, $3) "
+        "ON CONFLICT (node_id, time) DO UPDATE SET report = excluded.report",
+        node, time, report_json);
+    return {};
+  });
+}
+
+Result<std::vector<std::string>> SqlStore::metrics(NodeId node, std::int64_t since, std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<std::string>> {
+    const auto rows =
+        db.query("SELECT report FROM node_metrics WHERE node_id = $1 AND time >= $2 ORDER BY time LIMIT $3", node,
+                 since, std::min(limit, kMaxPage));
+    std::vector<std::string> reports;
+    while (rows->next()) reports.push_back(rows->text(0));
+    return reports;
+  });
+}
+
+}  // namespace higgs::boson

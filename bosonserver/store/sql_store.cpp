@@ -1,0 +1,140 @@
+// What is neither a user's, a node's nor a session's.
+#include "bosonserver/store/sql_store.h"
+
+#include "bosonserver/store/sql_call.h"
+
+namespace higgs::boson {
+namespace {
+
+std::optional<Lockout> find_lockout(SqlConnection& db, const std::string& subject) {
+  const auto row = db.query("SELECT failures, last_failure, locked_until FROM lockouts WHERE subject = $1", subject);
+  if (!row->next()) return std::nullopt;
+  return Lockout{static_cast<std::uint32_t>(row->integer(0)), row->integer(1), row->integer(2)};
+}
+
+}  // namespace
+
+Result<void> SqlStore::ping() {
+  return call(SqlAccess::kRead, [](SqlConnection& db) -> Result<void> {
+    db.query("SELECT 1");
+    return {};
+  });
+}
+
+Result<void> SqlStore::add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    const auto standing = [&] {
+      db.run("DELETE FROM nonces WHERE expires_at <= $1", now);
+      return sql::count(db, "SELECT count(*) FROM nonces");
+    };
+    if (nonces_.full(standing)) return StoreError::kFull;
+    db.run("INSERT INTO nonces (nonce, expires_at) VALUES ($1, $2)", nonce, expires_at);
+    return {};
+  });
+}
+
+Result<bool> SqlStore::consume_nonce(const std::string& nonce, std::int64_t now) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<bool> {
+    return db.run("DELETE FROM nonces WHERE nonce = $1 AND expires_at > $2", nonce, now) == 1;
+  });
+}
+
+Result<void> SqlStore::add_audit(const AuditEntry& entry) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("INSERT INTO audit (time, actor, address, action, object, outcome) VALUES ($1, $2, $3, $4, $5, $6)",
+           entry.time, entry.actor, entry.address, entry.action, entry.object, entry.outcome);
+    return {};
+  });
+}
+
+Result<std::vector<AuditEntry>> SqlStore::audit(std::optional<std::int64_t> before, std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<AuditEntry>> {
+    const auto rows = db.query(
+        "SELECT id, time, actor, address, action, object, outcome FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2",
+        before.value_or(INT64_MAX), std::min(limit, kMaxPage));
+    std::vector<AuditEntry> entries;
+    while (rows->next()) {
+      entries.push_back({rows->integer(0), rows->integer(1), rows->text(2), rows->text(3), rows->text(4), rows->text(5),
+                         rows->text(6)});
+    }
+    return entries;
+  });
+}
+
+Result<Lockout> SqlStore::lockout(const std::string& subject) {
+  return call(SqlAccess::kRead,
+              [&](SqlConnection& db) -> Result<Lockout> { return find_lockout(db, subject).value_or(Lockout{}); });
+}
+
+Result<Lockout> SqlStore::update_lockout(const std::string& subject,
+                                         const std::function<Lockout(const Lockout&)>& change) {
+  // Under a lock, since guesses come at once: as conflicts of transactions they would be tried again and again.
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<Lockout> {
+    db.lock("lockout " + subject);
+    const auto before = find_lockout(db, subject);
+    const auto standing = [&] { return sql::count(db, "SELECT count(*) FROM lockouts"); };
+    // Somebody sprays names: the oldest entry goes, so that present attacks are still counted.
+    if (!before && lockouts_.full(standing))
+      db.run("DELETE FROM lockouts WHERE subject = (SELECT subject FROM lockouts ORDER BY last_failure LIMIT 1)");
+    const Lockout after = change(before.value_or(Lockout{}));
+    db.run(
+        "INSERT INTO lockouts (subject, failures, last_failure, locked_until) VALUES ($1, $2, $3, $4) "
+        "ON CONFLICT (subject) DO UPDATE SET failures = excluded.failures, last_failure = excluded.last_failure, "
+        "locked_until = excluded.locked_until",
+        subject, after.failures, after.last_failure, after.locked_until);
+    return after;
+  });
+}
+
+Result<void> SqlStore::clear_lockout(const std::string& subject) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("DELETE FROM lockouts WHERE subject = $1", subject);
+    return {};
+  });
+}
+
+Result<void> SqlStore::add_signing_key(const SigningKeyRecord& key) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("INSERT INTO signing_keys (id, public_key, sealed, created_at) VALUES ($1, $2, $3, $4)", key.id,
+           ByteView(key.public_key.bytes), ByteView(key.sealed), key.created_at);
+    return {};
+  });
+}
+
+Result<std::vector<SigningKeyRecord>> SqlStore::signing_keys() {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<SigningKeyRecord>> {
+    const auto rows = db.query("SELECT id, public_key, sealed, created_at FROM signing_keys ORDER BY created_at, id");
+    std::vector<SigningKeyRecord> keys;
+    while (rows->next())
+      keys.push_back({rows->text(0), {sql::bytes_at<32>(*rows, 1)}, rows->bytes(2), rows->integer(3)});
+    return keys;
+  });
+}
+
+Result<void> SqlStore::remove_signing_key(const std::string& id) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+    db.run("DELETE FROM signing_keys WHERE id = $1", id);
+    return {};
+  });
+}
+
+Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<std::size_t> {
+    std::size_t gone = 0;
+    gone += db.run("DELETE FROM nonces WHERE expires_at <= $1", now);
+    gone += db.run("DELETE FROM refresh_tokens WHERE expires_at <= $1", now);
+    gone += db.run(
+        "DELETE FROM refresh_families WHERE NOT EXISTS "
+        "(SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)");
+    gone += db.run("DELETE FROM nodes WHERE last_seen <= $1 AND admission <> 'banned'", now - retention.silent_nodes);
+    gone += db.run("DELETE FROM node_metrics WHERE time <= $1", now - retention.metrics);
+    gone += db.run("DELETE FROM node_actions WHERE done_at <= $1", now - retention.metrics);
+    gone += db.run("DELETE FROM sessions WHERE ended_at <= $1", now - retention.sessions);
+    gone += db.run("DELETE FROM audit WHERE time <= $1", now - retention.audit);
+    gone += db.run("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - $1", kMaxAuditEntries);
+    gone += db.run("DELETE FROM lockouts WHERE last_failure <= $1", now - 86400);
+    return gone;
+  });
+}
+
+}  // namespace higgs::boson

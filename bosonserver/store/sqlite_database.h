@@ -1,0 +1,34 @@
+// An SQLite file: write-ahead log, foreign keys, private to its owner.
+//
+// One connection behind a lock: SQLite has one writer anyway, and a call takes microseconds. Other processes
+// (`bosonserver user add`) may use the same file meanwhile.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+
+#include "bosonserver/store/sql_database.h"
+
+namespace higgs::boson {
+
+class SqliteDatabase final : public SqlDatabase {
+ public:
+  /// Opens or makes the file (mode 0600). Throws std::runtime_error if it cannot.
+  explicit SqliteDatabase(const std::filesystem::path& file);
+  ~SqliteDatabase() override;
+
+  void transact(SqlAccess access, const Work& work) override;
+  std::span<const Migration> migrations() const override { return sqlite_migrations(); }
+  std::size_t version() override;
+  void migrate() override;
+
+ private:
+  class Connection;
+
+  const std::filesystem::path file_;
+  std::unique_ptr<Connection> connection_;
+  std::timed_mutex mutex_;
+};
+
+}  // namespace higgs::boson
