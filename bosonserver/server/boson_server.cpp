@@ -10,7 +10,6 @@
 
 #include "bosonserver/api/gateway.h"
 #include "bosonserver/api/maintenance.h"
-#include "bosonserver/api/tokens.h"
 #include "bosonserver/cache/memory_cache.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/front_door.h"
@@ -23,7 +22,6 @@
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/stun/stun_server.h"
 #include "crypto/hash.h"
-#include "crypto/password_hash.h"
 #include "net/http_server.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/clock.h"
@@ -76,21 +74,22 @@ class BosonServer::Impl {
         turn(settings, random),
         store(open_store(settings.store_settings())),
         cache([] { return runtime::now().monotonic; }),
-        keys(*store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
-             clock ? clock().wall : runtime::now().wall),
+        sealer(load_or_make_sealing_key(settings.state_dir, random), random),
+        keys(*store, sealer, random, settings.api.key_rotation, clock ? clock().wall : runtime::now().wall),
         directory(*store),
         services{settings.api,
                  *store,
                  cache,
                  keys,
+                 sealer,
+                 passwords,
                  directory,
                  adapter,
                  turn,
                  random,
                  clock ? std::move(clock) : std::function<Now()>(runtime::now),
                  LocalNames::of_this_machine(),
-                 Uuid::from_digest(crypto::sha256(as_bytes(certificate.pin))).to_string(),
-                 crypto::hash_password(SecretString(random_secret(random)), random)},
+                 Uuid::from_digest(crypto::sha256(as_bytes(certificate.pin))).to_string()},
         ledger(
             services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths) {}
 
@@ -199,7 +198,9 @@ class BosonServer::Impl {
   TurnDesk turn;
   std::unique_ptr<Store> store;
   MemoryCache cache;
+  Sealer sealer;
   KeyRing keys;
+  Passwords passwords{random};
   NodeDirectory directory;
   RelayAdapter adapter;
   Services services;
