@@ -78,6 +78,8 @@ Failure failure_of(const net::HttpResponse& response) {
   failure.retry_after = retry_after_of(response);
   switch (response.status) {
     case 401:
+      failure.wants_code = problem && problem->is("totp-required");
+      [[fallthrough]];
     case 403:
       failure.code = ExitCode::kNotLoggedIn;
       break;
@@ -233,8 +235,8 @@ awaitable<Outcome<void>> ApiClient::refresh_locked(const std::string& refused_to
   co_return Outcome<void>();
 }
 
-awaitable<Outcome<void>> ApiClient::login(const SecretString& password) {
-  auto body = api::encode(api::LoginRequest{account_.username, password});
+awaitable<Outcome<void>> ApiClient::login(const SecretString& password, const std::optional<SecretString>& code) {
+  auto body = api::encode(api::LoginRequest{account_.username, password, code});
   auto answer = call("POST", "/auth/login", std::move(body), false);
   auto tokens = decode_body<api::TokenResponse>(co_await std::move(answer));
   if (!tokens) co_return tokens.error();

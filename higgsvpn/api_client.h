@@ -41,8 +41,8 @@ class ApiClient {
             std::optional<std::uint32_t> mark);
   ~ApiClient();
 
-  /// Sets and stores the account's tokens.
-  boost::asio::awaitable<Outcome<void>> login(const SecretString& password);
+  /// Sets and stores the account's tokens. `code`: a one-time or recovery code; see Failure::wants_code.
+  boost::asio::awaitable<Outcome<void>> login(const SecretString& password, const std::optional<SecretString>& code);
   boost::asio::awaitable<Outcome<void>> logout();
   boost::asio::awaitable<Outcome<std::vector<api::NodeSummary>>> nodes(const NodeFilter& filter);
   boost::asio::awaitable<Outcome<api::RoutingResponse>> request_route(const api::RoutingRequest& request);

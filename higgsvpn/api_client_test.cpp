@@ -34,7 +34,7 @@ class FakeServer {
   std::string url, pin;
   std::set<std::string> good_access;
   std::string good_refresh = "refresh-0";
-  bool revoked = false, down = false;
+  bool revoked = false, down = false, wants_code = false;
   std::vector<api::RelayServer> relay_servers;
   int refreshes = 0, node_lists = 0;
   std::int64_t lifetime = 900;
@@ -65,6 +65,8 @@ class FakeServer {
     if (request.path == "/api/v1/auth/login") {
       const auto body = api::decode<api::LoginRequest>(request.body);
       const bool right = body && body->username == "alice" && body->password.reveal() == "right";
+      if (right && wants_code && (!body->totp || body->totp->reveal() != "123456"))
+        co_return problem(401, "totp-required");
       co_return right ? tokens() : problem(401, "bad-credentials");
     }
     if (request.path == "/api/v1/auth/refresh") {
@@ -124,10 +126,21 @@ class ApiClientTest : public ::testing::Test {
 
 TEST_F(ApiClientTest, LoginStoresTokens) {
   auto client = this->client();
-  EXPECT_EQ(run(context_, client->login(SecretString("wrong"))).error().code, ExitCode::kNotLoggedIn);
+  EXPECT_EQ(run(context_, client->login(SecretString("wrong"), {})).error().code, ExitCode::kNotLoggedIn);
   EXPECT_EQ(load_account(state()).value()->refresh_token.reveal(), "refresh-0") << "a failed one changes nothing";
-  EXPECT_TRUE(run(context_, client->login(SecretString("right"))));
+  EXPECT_TRUE(run(context_, client->login(SecretString("right"), {})));
   EXPECT_EQ(load_account(state()).value()->access_token.reveal(), "access-1");
+}
+
+TEST_F(ApiClientTest, ALoginSaysThatACodeIsWanted) {
+  server_.wants_code = true;
+  auto client = this->client();
+  EXPECT_FALSE(run(context_, client->login(SecretString("wrong"), {})).error().wants_code);
+  const auto refused = run(context_, client->login(SecretString("right"), {}));
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().wants_code);
+  EXPECT_EQ(refused.error().code, ExitCode::kNotLoggedIn);
+  EXPECT_TRUE(run(context_, client->login(SecretString("right"), SecretString("123456"))));
 }
 
 TEST_F(ApiClientTest, ExpiredTokenIsRenewedAndStored) {
@@ -231,7 +244,7 @@ TEST_F(TwoServers, AFallenLinkIsMadeAtTheOther) {
 TEST_F(ApiClientTest, AnotherServersCertificateGetsNothing) {
   account_.trust.spki_pins = {"sha256/" + std::string(43, 'A') + "="};
   auto client = this->client();
-  const auto ended = run(context_, client->login(SecretString("right")));
+  const auto ended = run(context_, client->login(SecretString("right"), {}));
   ASSERT_FALSE(ended);
   EXPECT_EQ(ended.error().code, ExitCode::kUnreachable);
   EXPECT_EQ(server_.refreshes, 0);

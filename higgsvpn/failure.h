@@ -30,6 +30,8 @@ struct Failure {
   /// The session that was asked for is not there (any more).
   bool gone = false;
   std::optional<std::chrono::seconds> retry_after;
+  /// The password is right, and the account wants a one-time code as well.
+  bool wants_code = false;
 
   static Failure of(const ErrorCode& error, std::string doing, std::string remedy = {});
   /// "cannot reach …: connection refused\n  → is the server running?"

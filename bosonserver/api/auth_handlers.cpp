@@ -2,41 +2,16 @@
 #include "api/account.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
+#include "bosonserver/api/login_guard.h"
+#include "bosonserver/api/second_factor.h"
 #include "bosonserver/api/tokens.h"
-#include "bosonserver/domain/lockout.h"
 #include "crypto/password_hash.h"
 
 namespace higgs::boson {
 namespace {
 
-crypto::Sha256Digest digest_of(std::string_view secret) { return crypto::sha256(as_bytes(secret)); }
-
 net::HttpResponse bad_credentials() {
   return problem_answer(401, "bad-credentials", "The user name or the password is wrong");
-}
-
-/// The longer of both lock-outs, in seconds.
-Result<std::int64_t> locked_seconds(Call& call, const std::string& account, const std::string& place) {
-  std::int64_t longest = 0;
-  for (const auto& subject : {account, place}) {
-    const auto state = call.services.store.lockout(subject);
-    if (!state) return state.error();
-    longest = std::max(longest, locked_for(*state, call.seconds()));
-  }
-  return longest;
-}
-
-Result<void> count_failure(Call& call, const std::string& account, const std::string& place) {
-  const auto& policy = call.services.settings.lockout;
-  for (const auto& subject : {account, place}) {
-    // Many people may share an address: it is given more room than an account.
-    auto own = policy;
-    if (subject == place) own.free_failures *= 4;
-    const auto counted = call.services.store.update_lockout(
-        subject, [&](const Lockout& before) { return after_failure(before, own, call.seconds()); });
-    if (!counted) return counted.error();
-  }
-  return {};
 }
 
 api::TokenResponse token_response(Call& call, const UserRecord& user, const std::string& family,
@@ -54,8 +29,52 @@ api::TokenResponse token_response(Call& call, const UserRecord& user, const std:
 /// A hash of an older cost is made anew while the password is at hand.
 void rehash(Call& call, UserRecord& user, const SecretString& password) {
   if (!crypto::needs_rehash(user.password_hash)) return;
-  user.password_hash = crypto::hash_password(password, call.services.random);
-  (void)call.services.store.update_user(user, false, call.seconds());
+  auto renewed = call.services.passwords.hash(password);
+  if (call.services.store.change_password(user.id, user.password_hash, renewed, false, call.seconds()))
+    user.password_hash = std::move(renewed);
+}
+
+net::HttpResponse denied(Call& call, LoginGuard& guard, std::string_view outcome, net::HttpResponse answer) {
+  if (const auto counted = guard.count_failure(); !counted) return store_failure(counted.error(), "account");
+  call.audit("login", guard.account(), outcome);
+  return answer;
+}
+
+/// An answer where the second factor is not there. Only who knows the password gets here.
+std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& guard, UserId user,
+                                                     const std::optional<SecretString>& code) {
+  const auto factor = check_second_factor(call, user, code);
+  if (!factor) return store_failure(factor.error(), "account");
+  const auto wanted = [](std::string_view detail) {
+    return problem_answer(401, "totp-required", "A one-time code is needed", detail);
+  };
+  if (*factor == SecondFactor::kMissing) {
+    call.audit("login", guard.account(), "code missing");
+    return wanted("log in with the present code, or a recovery code, as totp");
+  }
+  if (*factor == SecondFactor::kWrong)
+    return denied(call, guard, "code denied", wanted("the code is wrong, too old, or was used before"));
+  return std::nullopt;
+}
+
+/// A login of its own, for as long as the password stays the one that was checked.
+net::HttpResponse begin_login(Call& call, const UserRecord& user, const std::string& account) {
+  auto& store = call.services.store;
+  const auto family = Uuid::random(call.services.random).to_string();
+  const auto refresh_token = random_secret(call.services.random);
+  const auto expires_at = call.seconds() + call.services.settings.refresh_lifetime.count();
+  const auto added =
+      store.add_refresh_family(family, user.id, digest_of_secret(refresh_token), call.seconds(), expires_at);
+  if (!added) return store_failure(added.error(), "user");
+  // A password that was changed meanwhile has ended all logins; this one came too late to be among them.
+  const auto present = store.user_by_id(user.id);
+  if (!present || present->password_hash != user.password_hash) {
+    (void)store.revoke_refresh_family(digest_of_secret(refresh_token), call.seconds());
+    call.audit("login", account, "denied");
+    return present ? bad_credentials() : store_failure(present.error(), "user");
+  }
+  call.audit_as(account, "login", account, "ok");
+  return json_answer(token_response(call, user, family, refresh_token, expires_at));
 }
 
 }  // namespace
@@ -63,33 +82,16 @@ void rehash(Call& call, UserRecord& user, const SecretString& password) {
 net::HttpResponse login(Call& call) {
   const auto body = call.body<api::LoginRequest>();
   if (!body) return invalid_body(body.error());
-  const std::string account = "user:" + body->username, place = "address:" + call.address_bucket();
-  const auto locked = locked_seconds(call, account, place);
-  if (!locked) return store_failure(locked.error(), "account");
-  if (*locked > 0) {
-    call.audit_as("anonymous", "login", account, "locked");
-    return later(429, "locked", "Too many failed logins", *locked);
-  }
+  LoginGuard guard(call, body->username);
+  if (auto locked = guard.refuse_locked("login")) return std::move(*locked);
   auto user = call.services.store.user_by_name(body->username);
   if (!user && user.error() != StoreError::kNotFound) return store_failure(user.error(), "user");
-  // The same work whether or not there is such a user, so that the time does not tell.
-  const bool matches = crypto::verify_password(body->password, user ? user->password_hash : call.services.dummy_hash);
-  if (!matches || !user || user->disabled) {
-    if (const auto counted = count_failure(call, account, place); !counted)
-      return store_failure(counted.error(), "account");
-    call.audit_as("anonymous", "login", account, "denied");
-    return bad_credentials();
-  }
-  (void)call.services.store.clear_lockout(account);
+  const bool matches = call.services.passwords.verify(body->password, user ? &user->password_hash : nullptr);
+  if (!matches || user->disabled) return denied(call, guard, "denied", bad_credentials());
+  if (auto refused = refuse_without_code(call, guard, user->id, body->totp)) return std::move(*refused);
+  guard.forget_failures();
   rehash(call, *user, body->password);
-  const auto family = Uuid::random(call.services.random).to_string();
-  const auto refresh_token = random_secret(call.services.random);
-  const auto expires_at = call.seconds() + call.services.settings.refresh_lifetime.count();
-  const auto added =
-      call.services.store.add_refresh_family(family, user->id, digest_of(refresh_token), call.seconds(), expires_at);
-  if (!added) return store_failure(added.error(), "user");
-  call.audit_as(account, "login", account, "ok");
-  return json_answer(token_response(call, *user, family, refresh_token, expires_at));
+  return begin_login(call, *user, guard.account());
 }
 
 net::HttpResponse refresh(Call& call) {
@@ -97,8 +99,8 @@ net::HttpResponse refresh(Call& call) {
   if (!body) return invalid_body(body.error());
   const auto successor = random_secret(call.services.random);
   const auto expires_at = call.seconds() + call.services.settings.refresh_lifetime.count();
-  const auto outcome = call.services.store.rotate_refresh_token(digest_of(body->refresh_token.reveal()),
-                                                                digest_of(successor), call.seconds(), expires_at);
+  const auto outcome = call.services.store.rotate_refresh_token(
+      digest_of_secret(body->refresh_token.reveal()), digest_of_secret(successor), call.seconds(), expires_at);
   if (!outcome) return store_failure(outcome.error(), "token");
   const auto account = outcome->user ? "user:" + outcome->user->name : "anonymous";
   switch (outcome->kind) {
@@ -119,7 +121,8 @@ net::HttpResponse refresh(Call& call) {
 net::HttpResponse logout(Call& call) {
   const auto body = call.body<api::LogoutRequest>();
   if (!body) return invalid_body(body.error());
-  const auto user = call.services.store.revoke_refresh_family(digest_of(body->refresh_token.reveal()), call.seconds());
+  const auto user =
+      call.services.store.revoke_refresh_family(digest_of_secret(body->refresh_token.reveal()), call.seconds());
   // Who is logged out already is content.
   if (!user && user.error() == StoreError::kNotFound) return no_content();
   if (!user) return store_failure(user.error(), "token");

@@ -17,7 +17,7 @@ std::string Call::address_bucket() const {
 }
 
 std::string Call::actor() const {
-  if (user) return "user:" + user->name;
+  if (user) return "user:" + user->name + (key_name ? " key:" + *key_name : "");
   return claims ? "node:" + claims->subject : "anonymous";
 }
 

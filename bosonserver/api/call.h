@@ -18,9 +18,11 @@ struct Call {
   const net::HttpRequest& request;
   Services& services;
   Now now;
-  std::vector<std::string> parameters;  ///< what stood at the places of the path template
-  std::optional<jwt::Claims> claims;    ///< of the token, where the endpoint wants one
-  std::optional<UserRecord> user;       ///< as the store has it now, where the endpoint is for users
+  std::vector<std::string> parameters;    ///< what stood at the places of the path template
+  std::optional<jwt::Claims> claims{};    ///< of the token, where the endpoint wants one
+  std::optional<UserRecord> user{};       ///< as the store has it now, where the endpoint is for users
+  api::Role role = api::Role::kUser;      ///< what counts for this call: the user's, or less where an API key has less
+  std::optional<std::string> key_name{};  ///< of the API key, where it is one that calls
 
   std::int64_t seconds() const { return unix_seconds(now.wall); }
   /// nullopt: the path's first parameter is no id.
@@ -37,7 +39,7 @@ struct Call {
   api::Decoded<T> body() const {
     return api::decode<T>(request.body);
   }
-  /// "user:NAME", "node:ID" or "anonymous".
+  /// "user:NAME", "user:NAME key:KEY", "node:ID" or "anonymous".
   std::string actor() const;
   /// Writes the audit; where that fails, the log has it.
   void audit(std::string_view action, std::string_view object, std::string_view outcome) const;

@@ -31,6 +31,15 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
   {"POST",   "/api/v1/auth/login",                kPublic, kUserRole, kBody,   kLogin,        kPassword, login},
   {"POST",   "/api/v1/auth/refresh",              kPublic, kUserRole, kBody,   kLogin,        kStore,    refresh},
   {"POST",   "/api/v1/auth/logout",               kPublic, kUserRole, kBody,   kLogin,        kStore,    logout},
+  {"POST",   "/api/v1/auth/register",             kPublic, kUserRole, kBody,   kRegistration, kPassword, sign_up},
+  {"POST",   "/api/v1/auth/password",             kPerson, kUserRole, kBody,   kLogin,        kPassword, change_password},
+  {"POST",   "/api/v1/auth/totp/enrol",           kPerson, kUserRole, kBody,   kLogin,        kPassword, enrol_totp},
+  {"POST",   "/api/v1/auth/totp/confirm",         kPerson, kUserRole, kBody,   kLogin,        kStore,    confirm_totp},
+  {"POST",   "/api/v1/auth/totp/disable",         kPerson, kUserRole, kBody,   kLogin,        kPassword, disable_totp},
+  {"GET",    "/api/v1/api-keys",                  kUser,   kUserRole, kNoBody, kGeneral,      kStore,    list_api_keys},
+  {"POST",   "/api/v1/api-keys",                  kPerson, kUserRole, kBody,   kGeneral,      kStore,    create_api_key},
+  {"DELETE", "/api/v1/api-keys/{id}",             kUser,   kUserRole, kNoBody, kGeneral,      kStore,    delete_api_key},
+  {"POST",   "/api/v1/invites",                   kUser,   kOperator, kBody,   kGeneral,      kStore,    create_invite},
   {"GET",    "/api/v1/users",                     kUser,   kAdmin,    kNoBody, kGeneral,      kStore,    list_users},
   {"POST",   "/api/v1/users",                     kUser,   kAdmin,    kBody,   kGeneral,      kPassword, create_user},
   {"GET",    "/api/v1/users/{id}",                kUser,   kAdmin,    kNoBody, kGeneral,      kStore,    get_user},
@@ -41,6 +50,9 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
   {"POST",   "/api/v1/admin/nodes/{id}/actions",  kUser,   kOperator, kBody,   kGeneral,      kStore,    create_action},
   {"GET",    "/api/v1/admin/sessions",            kUser,   kOperator, kNoBody, kGeneral,      kStore,    list_sessions},
   {"GET",    "/api/v1/admin/audit",               kUser,   kOperator, kNoBody, kGeneral,      kStore,    list_audit},
+  {"GET",    "/api/v1/admin/allowlist",           kUser,   kOperator, kNoBody, kGeneral,      kStore,    list_allow_entries},
+  {"POST",   "/api/v1/admin/allowlist",           kUser,   kOperator, kBody,   kGeneral,      kStore,    create_allow_entry},
+  {"DELETE", "/api/v1/admin/allowlist/{id}",      kUser,   kOperator, kNoBody, kGeneral,      kStore,    delete_allow_entry},
   {"GET",    "/healthz",                          kPublic, kUserRole, kNoBody, kNone,         kStore,    health},
   {"GET",    "/readyz",                           kPublic, kUserRole, kNoBody, kNone,         kStore,    ready},
   {"GET",    "/.well-known/jwks.json",            kPublic, kUserRole, kNoBody, kGeneral,      kStore,    key_set},
@@ -52,7 +64,7 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
 // clang-format on
 
 std::string_view name_of(Access access) {
-  constexpr std::array<std::string_view, 5> kNames{"public", "user", "node", "relay", "server"};
+  constexpr std::array<std::string_view, 6> kNames{"public", "user", "person", "node", "relay", "server"};
   return kNames[static_cast<std::size_t>(access)];
 }
 
@@ -87,7 +99,9 @@ std::string endpoints_json() {
     list.push_back({{"method", endpoint.method},
                     {"path", endpoint.path},
                     {"access", name_of(endpoint.access)},
-                    {"role", endpoint.access == kUser ? std::string(api::to_string(endpoint.least_role)) : ""},
+                    {"role", endpoint.access == kUser || endpoint.access == kPerson
+                                 ? std::string(api::to_string(endpoint.least_role))
+                                 : ""},
                     {"listener", endpoint.listener == Listener::kMain ? "main" : "metrics"}});
   }
   return list.dump(2);

@@ -1,5 +1,6 @@
 #include "bosonserver/api/gateway.h"
 
+#include <algorithm>
 #include <exception>
 
 #include "bosonserver/api/answers.h"
@@ -9,6 +10,9 @@
 
 namespace higgs::boson {
 namespace {
+
+/// How exactly it is kept when an API key was used: a write for each call would cost more than the call.
+constexpr std::chrono::hours kKeyUseGrain{1};
 
 /// "application/json", with or without parameters.
 bool is_json(std::string_view content_type) {
@@ -24,7 +28,7 @@ bool is_json(std::string_view content_type) {
 }  // namespace
 
 net::HttpResponse Gateway::answer(const net::HttpRequest& request, Match match) {
-  Call call{request, services_, services_.clock(), std::move(match.parameters), std::nullopt, std::nullopt};
+  Call call{request, services_, services_.clock(), std::move(match.parameters)};
   try {
     const auto rate = count_call(call, match.endpoint ? match.endpoint->rate : RateClass::kGeneral);
     if (rate && rate->exceeded) {
@@ -68,11 +72,12 @@ std::optional<net::HttpResponse> Gateway::authenticate(Call& call, const ApiEndp
   const auto header = call.request.headers.get("Authorization");
   const auto token = header ? jwt::bearer_token(*header) : std::nullopt;
   if (!token) return unauthorized("the Authorization header has no bearer token");
-  const auto audience = endpoint.access == Access::kUser ? jwt::Audience::kApi : jwt::Audience::kNode;
+  if (token->starts_with(kApiKeyPrefix)) return authenticate_key(call, endpoint, *token);
+  const auto audience = endpoint.access == Access::kNode ? jwt::Audience::kNode : jwt::Audience::kApi;
   auto claims = verify_token(services_, *token, audience, call.now);
   if (!claims) return unauthorized(claims.error().message());
   call.claims = std::move(*claims);
-  if (endpoint.access == Access::kUser) return authenticate_user(call, endpoint);
+  if (endpoint.access != Access::kNode) return authenticate_user(call, endpoint);
   if (call.claims->role != kNodeRole) return forbidden("the token is not a node's");
   return std::nullopt;
 }
@@ -80,14 +85,38 @@ std::optional<net::HttpResponse> Gateway::authenticate(Call& call, const ApiEndp
 std::optional<net::HttpResponse> Gateway::authenticate_user(Call& call, const ApiEndpoint& endpoint) {
   const auto id = parse_id<UserId>(call.claims->subject);
   if (!id || !api::parse_role(call.claims->role)) return forbidden("the token is not a user's");
-  // The store decides, not the token: a user that was disabled or lost a role is stopped at once.
-  auto user = services_.store.user_by_id(*id);
-  if (!user && user.error() == StoreError::kNotFound) return unauthorized("the account is gone");
-  if (!user) return store_failure(user.error(), "user");
-  if (user->disabled) return unauthorized("the account is disabled");
-  if (user->role < endpoint.least_role)
+  // The store decides, not the token: who was disabled, lost a role or was logged out is stopped at once.
+  auto caller = services_.store.caller_by_login(*id, call.claims->family);
+  if (!caller && caller.error() == StoreError::kNotFound) return unauthorized("the account is gone");
+  if (!caller) return store_failure(caller.error(), "user");
+  if (!caller->login_stands) return unauthorized("the login was ended");
+  const auto role = caller->user.role;
+  return admit(call, endpoint, std::move(caller->user), role);
+}
+
+std::optional<net::HttpResponse> Gateway::authenticate_key(Call& call, const ApiEndpoint& endpoint,
+                                                           std::string_view key) {
+  if (endpoint.access == Access::kNode) return unauthorized("the token is not a node's");
+  auto caller = services_.store.caller_by_key(digest_of_secret(key));
+  if (!caller && caller.error() == StoreError::kNotFound) return unauthorized("there is no such API key (any more)");
+  if (!caller) return store_failure(caller.error(), "API key");
+  const auto& record = caller->key;
+  if (record.expires_at && *record.expires_at <= call.seconds()) return unauthorized("the API key has expired");
+  if (endpoint.access == Access::kPerson) return forbidden("an API key cannot do this: log in");
+  if (call.seconds() - record.last_used_at.value_or(0) >= std::chrono::seconds(kKeyUseGrain).count())
+    (void)services_.store.record_key_use(record.id, call.seconds());
+  call.key_name = record.name;
+  const auto role = std::min(record.role, caller->user.role);
+  return admit(call, endpoint, std::move(caller->user), role);
+}
+
+std::optional<net::HttpResponse> Gateway::admit(Call& call, const ApiEndpoint& endpoint, UserRecord user,
+                                                api::Role role) {
+  if (user.disabled) return unauthorized("the account is disabled");
+  if (role < endpoint.least_role)
     return forbidden("this needs the role " + std::string(api::to_string(endpoint.least_role)));
-  call.user = std::move(*user);
+  call.user = std::move(user);
+  call.role = role;
   return std::nullopt;
 }
 

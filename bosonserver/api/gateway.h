@@ -21,6 +21,8 @@ class Gateway {
   /// An answer where the call must not go on.
   std::optional<net::HttpResponse> authenticate(Call& call, const ApiEndpoint& endpoint);
   std::optional<net::HttpResponse> authenticate_user(Call& call, const ApiEndpoint& endpoint);
+  std::optional<net::HttpResponse> authenticate_key(Call& call, const ApiEndpoint& endpoint, std::string_view key);
+  std::optional<net::HttpResponse> admit(Call& call, const ApiEndpoint& endpoint, UserRecord user, api::Role role);
 
   Services& services_;
 };

@@ -25,6 +25,19 @@ net::HttpResponse list_sessions(Call& call);
 net::HttpResponse login(Call& call);
 net::HttpResponse refresh(Call& call);
 net::HttpResponse logout(Call& call);
+// password_handlers.cpp
+net::HttpResponse change_password(Call& call);
+// totp_handlers.cpp
+net::HttpResponse enrol_totp(Call& call);
+net::HttpResponse confirm_totp(Call& call);
+net::HttpResponse disable_totp(Call& call);
+// invite_handlers.cpp
+net::HttpResponse create_invite(Call& call);
+net::HttpResponse sign_up(Call& call);
+// api_key_handlers.cpp
+net::HttpResponse list_api_keys(Call& call);
+net::HttpResponse create_api_key(Call& call);
+net::HttpResponse delete_api_key(Call& call);
 // user_handlers.cpp
 net::HttpResponse list_users(Call& call);
 net::HttpResponse create_user(Call& call);
@@ -36,6 +49,10 @@ net::HttpResponse approve_node(Call& call);
 net::HttpResponse ban_node(Call& call);
 net::HttpResponse create_action(Call& call);
 net::HttpResponse list_audit(Call& call);
+// allowlist_handlers.cpp
+net::HttpResponse list_allow_entries(Call& call);
+net::HttpResponse create_allow_entry(Call& call);
+net::HttpResponse delete_allow_entry(Call& call);
 // service_handlers.cpp
 net::HttpResponse health(Call& call);
 net::HttpResponse ready(Call& call);

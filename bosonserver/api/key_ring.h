@@ -10,21 +10,19 @@
 
 #include "base/random.h"
 #include "base/result.h"
-#include "base/secret.h"
 #include "base/time.h"
+#include "bosonserver/api/sealer.h"
 #include "bosonserver/store/store.h"
 #include "jwt/key_set.h"
 #include "jwt/signer.h"
 
 namespace higgs::boson {
 
-using SealingKey = SecretBytes<32>;
-
 class KeyRing {
  public:
   /// Loads the keys; makes one if there is none. Throws std::runtime_error if the store fails, or if a key does not
-  /// open with this sealing key.
-  KeyRing(Store& store, SealingKey sealing_key, RandomSource& random, std::chrono::seconds rotation, WallTime now);
+  /// open with this sealer's.
+  KeyRing(Store& store, const Sealer& sealer, RandomSource& random, std::chrono::seconds rotation, WallTime now);
 
   std::string sign(const jwt::Claims& claims) const;
   /// A snapshot; keys are never taken out of it.
@@ -37,11 +35,8 @@ class KeyRing {
  private:
   Result<void> load();
   Result<void> make_key(WallTime now);
-  Bytes seal(const std::string& id, const crypto::Ed25519PrivateKey& key);
-  std::optional<crypto::Ed25519PrivateKey> open(const SigningKeyRecord& record) const;
-
   Store& store_;
-  const SealingKey sealing_key_;
+  const Sealer& sealer_;
   RandomSource& random_;
   const std::chrono::seconds rotation_;
   mutable std::mutex mutex_;

@@ -1,5 +1,6 @@
 #include "bosonserver/api/key_ring.h"
 
+#include <deque>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -24,7 +25,9 @@ class KeyRingTest : public ::testing::Test {
     store_.reset();
     std::filesystem::remove_all(directory_);
   }
-  KeyRing make(const SealingKey& sealing) { return KeyRing(*store_, sealing, random_, hours(24), now_); }
+  KeyRing make(const SealingKey& sealing) {
+    return KeyRing(*store_, sealers_.emplace_back(sealing, random_), random_, hours(24), now_);
+  }
   bool verifies(const KeyRing& ring, const std::string& token) const {
     return jwt::verify(token, *ring.keys(), "", jwt::Audience::kApi, now_).has_value();
   }
@@ -36,6 +39,7 @@ class KeyRingTest : public ::testing::Test {
   SeededRandom random_{1};
   std::filesystem::path directory_;
   std::unique_ptr<Store> store_;
+  std::deque<Sealer> sealers_;
   SealingKey sealing_{random_.array<32>()};
   WallTime now_ = from_unix_seconds(1'000'000);
 };

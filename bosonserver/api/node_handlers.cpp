@@ -67,6 +67,19 @@ std::optional<net::HttpResponse> fault_of_proof(Call& call, const api::RegisterR
   return std::nullopt;
 }
 
+/// As configured, and what operators put on the list since.
+Result<AdmissionPolicy> admission_policy(Call& call) {
+  auto policy = call.services.settings.admission;
+  if (policy.mode != AdmissionPolicy::Mode::kAllowlist) return policy;
+  const auto entries = call.services.store.allow_entries();
+  if (!entries) return entries.error();
+  for (const auto& entry : *entries) {
+    if (entry.network) policy.networks.push_back(*entry.network);
+    if (entry.identity_key) policy.identity_keys.push_back(*entry.identity_key);
+  }
+  return policy;
+}
+
 NodeRecord record_of(const Call& call, api::RegisterRequest body) {
   NodeRecord node;
   node.id = body.node_id;
@@ -123,7 +136,9 @@ net::HttpResponse register_node(Call& call) {
     call.audit_as("anonymous", "node.register", who, "refused: " + std::to_string(fault->status));
     return std::move(*fault);
   }
-  const auto decision = decide_admission(call.services.settings.admission, body->identity_key, call.address());
+  const auto policy = admission_policy(call);
+  if (!policy) return store_failure(policy.error(), "node");
+  const auto decision = decide_admission(*policy, body->identity_key, call.address());
   const auto known = call.services.store.node(body->node_id);
   if (!known && known.error() != StoreError::kNotFound) return store_failure(known.error(), "node");
   const bool banned = known && known->admission == NodeAdmission::kBanned;

@@ -139,7 +139,7 @@ net::HttpResponse list_nodes(Call& call) {
   if (const auto wrong = parse_query(call, query); !wrong.empty())
     return bad_query("the value of " + wrong + " is not one it can have");
   const bool beyond = query.all_statuses || (query.status && !is_offered(*query.status));
-  if (beyond && call.user->role < api::Role::kOperator)
+  if (beyond && call.role < api::Role::kOperator)
     return forbidden("nodes that are not offered are shown to operators only");
   const auto nodes = call.services.directory.nodes(call.now.monotonic);
   if (!nodes) return store_failure(nodes.error(), "node");
@@ -163,7 +163,7 @@ net::HttpResponse get_node(Call& call) {
   if (!id) return not_found("node");
   const auto node = call.services.store.node(*id);
   if (!node) return store_failure(node.error(), "node");
-  if (node->admission != NodeAdmission::kApproved && call.user->role < api::Role::kOperator) return not_found("node");
+  if (node->admission != NodeAdmission::kApproved && call.role < api::Role::kOperator) return not_found("node");
   return json_answer(summary_of(call, *node));
 }
 

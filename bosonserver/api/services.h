@@ -10,7 +10,9 @@
 #include "bosonserver/api/key_ring.h"
 #include "bosonserver/api/local_names.h"
 #include "bosonserver/api/node_directory.h"
+#include "bosonserver/api/passwords.h"
 #include "bosonserver/api/relay_control.h"
+#include "bosonserver/api/sealer.h"
 #include "bosonserver/api/settings.h"
 #include "bosonserver/api/turn_control.h"
 #include "bosonserver/cache/cache.h"
@@ -23,6 +25,8 @@ struct Services {
   Store& store;
   Cache& cache;
   KeyRing& keys;
+  const Sealer& sealer;
+  Passwords& passwords;
   NodeDirectory& directory;
   RelayControl& relay;
   TurnControl& turn;
@@ -31,11 +35,12 @@ struct Services {
   std::function<Now()> clock;
   LocalNames local_names;
   ServerId server_id;
-  std::string dummy_hash;  ///< of no password: verified where there is no user, so that time tells nothing
 };
 
 /// To be called when a session has ended in the store: the relay and TURN follow at once.
 void session_over(Services& services, SessionId session, relay::CloseReason reason);
+/// Ends all tunnels of a user; how many there were.
+Result<std::size_t> end_sessions_of(Services& services, UserId user, const std::string& reason, std::int64_t now);
 /// To be called whenever a node's state changes: lists and cached routes follow at once.
 void node_changed(Services& services, NodeId node);
 /// Whether a relay link of the node stands, here or at another server that lives.

@@ -15,7 +15,7 @@ std::optional<net::HttpResponse> find_session(const Call& call, std::optional<Se
   if (!id) return not_found("session");
   auto found = call.services.store.session(*id);
   if (!found) return store_failure(found.error(), "session");
-  const bool may_others = whose == Whose::kAnybodysForOperators && call.user->role >= api::Role::kOperator;
+  const bool may_others = whose == Whose::kAnybodysForOperators && call.role >= api::Role::kOperator;
   if (found->user != call.user->id && !may_others) return not_found("session");
   session = std::move(*found);
   return std::nullopt;

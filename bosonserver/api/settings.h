@@ -22,10 +22,17 @@ struct RateLimits {
   std::uint32_t registration = 60;  ///< challenge, register
 };
 
+/// Who may make an account.
+enum class Registration {
+  kInvite,  ///< who has an invite
+  kOpen,    ///< everybody
+};
+
 struct ApiSettings {
   /// "https://host:port" under which the server is reached; unset: what a request's Host says, see LocalNames.
   std::optional<std::string> public_origin;
   AdmissionPolicy admission;
+  Registration registration = Registration::kInvite;
   RouteWeights weights;
   LockoutPolicy lockout;
   Retention retention;

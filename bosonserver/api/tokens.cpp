@@ -56,4 +56,6 @@ Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt
 
 std::string random_secret(RandomSource& random) { return to_base64url(random.array<32>()); }
 
+crypto::Sha256Digest digest_of_secret(std::string_view secret) { return crypto::sha256(as_bytes(secret)); }
+
 }  // namespace higgs::boson

@@ -37,7 +37,11 @@ ServerToken server_token(Services& services, ServerId peer, Now now);
 
 Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt::Audience audience, Now now);
 
-/// 256 random bits in base64url: refresh tokens, nonces.
+/// 256 random bits in base64url: refresh tokens, nonces, invites, API keys.
 std::string random_secret(RandomSource& random);
+/// How the store knows such a secret.
+crypto::Sha256Digest digest_of_secret(std::string_view secret);
+/// Before the secret of an API key, so that people and scanners know one when they see it.
+inline constexpr std::string_view kApiKeyPrefix = "hk_";
 
 }  // namespace higgs::boson

@@ -4,38 +4,35 @@
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/paging.h"
 #include "bosonserver/api/user_rules.h"
-#include "crypto/password_hash.h"
 
 namespace higgs::boson {
 namespace {
 
 api::User shown(const UserRecord& user) { return {user.id, user.name, user.role, user.disabled, user.created_at}; }
 
-/// Whether nobody could administer the server without this user.
-Result<bool> is_last_admin(Call& call, UserId id) {
-  std::string after;
-  for (;;) {
-    const auto page = call.services.store.users(after, kMaxPage);
-    if (!page) return {boost::system::in_place_error, page.error()};
-    for (const auto& user : *page)
-      if (user.id != id && user.role == api::Role::kAdmin && !user.disabled) return false;
-    if (page->size() < kMaxPage) return true;
-    after = page->back().name;
-  }
-}
-
 std::optional<net::HttpResponse> refuse_last_admin(Call& call, const UserRecord& user) {
-  if (user.role != api::Role::kAdmin || user.disabled) return std::nullopt;
-  const auto last = is_last_admin(call, user.id);
+  const auto last = is_last_admin(call.services.store, user);
   if (!last) return store_failure(last.error(), "user");
   if (!*last) return std::nullopt;
   return problem_answer(409, "last-admin", "This is the last admin", "make another one first");
 }
 
-void close_sessions_of(Call& call, UserId user, const std::string& reason) {
-  const auto ended = call.services.store.end_sessions_of_user(user, reason, call.seconds());
-  if (!ended) return;
-  for (const auto& session : *ended) session_over(call.services, session, relay::CloseReason::kEnded);
+/// What an update did, for the audit.
+std::string outcome_of(const api::UpdateUserRequest& body, std::size_t ended_sessions) {
+  std::string text = "ok:";
+  if (body.password) text += " password";
+  if (body.role) text += " role=" + std::string(api::to_string(*body.role));
+  if (body.disabled) text += *body.disabled ? " disabled" : " enabled";
+  if (body.totp) text += " totp removed";
+  if (ended_sessions > 0) text += ", ended " + std::to_string(ended_sessions) + " sessions";
+  return text;
+}
+
+/// nullopt: done, also where there was none.
+std::optional<net::HttpResponse> remove_totp_of(Call& call, UserId user) {
+  const auto removed = call.services.store.remove_totp(user);
+  if (!removed && removed.error() != StoreError::kNotFound) return store_failure(removed.error(), "user");
+  return std::nullopt;
 }
 
 }  // namespace
@@ -63,7 +60,7 @@ net::HttpResponse create_user(Call& call) {
   UserRecord user;
   user.id = UserId(Uuid::random(call.services.random));
   user.name = body->username;
-  user.password_hash = crypto::hash_password(body->password, call.services.random);
+  user.password_hash = call.services.passwords.hash(body->password);
   user.role = body->role;
   user.created_at = call.seconds();
   const auto added = call.services.store.add_user(user);
@@ -91,25 +88,28 @@ net::HttpResponse update_user(Call& call) {
   if (!id) return not_found("user");
   const auto body = call.body<api::UpdateUserRequest>();
   if (!body) return invalid_body(body.error());
+  if (body->totp.value_or(false)) return invalid_field("/totp", "can only be false: users enrol themselves");
   auto user = call.services.store.user_by_id(*id);
   if (!user) return store_failure(user.error(), "user");
   const bool loses_power = body->disabled.value_or(false) || (body->role && *body->role != api::Role::kAdmin);
   if (loses_power) {
     if (auto refused = refuse_last_admin(call, *user)) return std::move(*refused);
   }
-  const bool was_disabled = user->disabled;
-  if (body->password) user->password_hash = crypto::hash_password(*body->password, call.services.random);
+  if (body->totp) {
+    if (auto refused = remove_totp_of(call, *id)) return std::move(*refused);
+  }
+  const bool ends = body->password || (body->disabled.value_or(false) && !user->disabled);
+  if (body->password) user->password_hash = call.services.passwords.hash(*body->password);
   if (body->role) user->role = *body->role;
   if (body->disabled) user->disabled = *body->disabled;
-  const bool ends = user->disabled && !was_disabled;
-  const auto updated = call.services.store.update_user(*user, ends || body->password, call.seconds());
+  const auto updated = call.services.store.update_user(*user, ends, call.seconds());
   if (!updated) return store_failure(updated.error(), "user");
-  if (ends) close_sessions_of(call, *id, "disabled");
-  call.audit("user.update", user->name,
-             "ok:" + std::string(body->password ? " password" : "") +
-                 (body->role ? " role=" + std::string(api::to_string(user->role)) : "") +
-                 (body->disabled ? (user->disabled ? " disabled" : " enabled") : ""));
-  return json_answer(shown(*user));
+  Result<std::size_t> ended = 0;
+  if (ends)
+    ended = end_sessions_of(call.services, *id, user->disabled ? "disabled" : "password changed", call.seconds());
+  if (!ended) return store_failure(ended.error(), "session");
+  call.audit("user.update", user->name, outcome_of(*body, *ended));
+  return json_answer(api::UpdatedUser{shown(*user), static_cast<std::uint32_t>(*ended)});
 }
 
 net::HttpResponse delete_user(Call& call) {
@@ -120,7 +120,8 @@ net::HttpResponse delete_user(Call& call) {
   if (auto refused = refuse_last_admin(call, *user)) return std::move(*refused);
   const auto removed = call.services.store.remove_user(*id);
   if (!removed) return store_failure(removed.error(), "user");
-  close_sessions_of(call, *id, "removed");
+  if (const auto ended = end_sessions_of(call.services, *id, "removed", call.seconds()); !ended)
+    return store_failure(ended.error(), "session");
   call.audit("user.delete", user->name, "ok");
   return no_content();
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "bosonserver/api/tokens.h"
+
 namespace higgs::boson {
 
 std::optional<std::string> fault_of_user_name(std::string_view name) {
@@ -12,6 +14,33 @@ std::optional<std::string> fault_of_user_name(std::string_view name) {
   };
   if (!std::all_of(name.begin(), name.end(), allowed)) return "may hold letters, digits and . _ - @ only";
   return std::nullopt;
+}
+
+Result<bool> is_last_admin(Store& store, const UserRecord& user) {
+  if (user.role != api::Role::kAdmin || user.disabled) return false;
+  std::string after;
+  for (;;) {
+    const auto page = store.users(after, kMaxPage);
+    if (!page) return {boost::system::in_place_error, page.error()};
+    for (const auto& other : *page)
+      if (other.id != user.id && other.role == api::Role::kAdmin && !other.disabled) return false;
+    if (page->size() < kMaxPage) return true;
+    after = page->back().name;
+  }
+}
+
+NewInvite make_invite(RandomSource& random, api::Role role, std::uint32_t uses, std::int64_t lifetime_seconds,
+                      std::string created_by, std::int64_t now) {
+  auto secret = random_secret(random);
+  InviteRecord record;
+  record.id = Uuid::random(random).to_string();
+  record.digest = digest_of_secret(secret);
+  record.role = role;
+  record.created_by = std::move(created_by);
+  record.created_at = now;
+  record.expires_at = now + lifetime_seconds;
+  record.uses_left = uses;
+  return {std::move(record), SecretString(std::move(secret))};
 }
 
 }  // namespace higgs::boson

@@ -13,28 +13,47 @@ class AccessTest : public ServerFixture {
       users_.push_back(add_user(std::string(api::to_string(role)), role));
       tokens_.push_back(token_of(users_.back()));
     }
+    const auto ended = Uuid::random(random_).to_string();
+    EXPECT_TRUE(services().store.add_refresh_family(ended, users_[2].id, digest_of_secret(ended), 1, 1'000'000));
+    EXPECT_TRUE(services().store.revoke_refresh_family(digest_of_secret(ended), 2));
+    ended_ = access_token(services(), users_[2], ended, now()).text;
     // So that the walk may delete and disable admins without running into the rule of the last one.
     add_user("spare", api::Role::kAdmin);
     node_ = node_token(services(), NodeId(Uuid::random(random_)), now()).text;
     relay_ = session_token(services(), SessionId(Uuid::random(random_)), unix_seconds(now().wall) + 600, now()).text;
   }
 
-  std::string expired(jwt::Audience audience, const std::string& subject, std::string_view role) {
-    const auto seconds = unix_seconds(now().wall);
-    return services().keys.sign({std::string(kIssuer), subject, audience, std::string(role), seconds - 1000,
-                                 seconds - 1000, seconds - 100, "id", ""});
-  }
-  std::string foreign(jwt::Audience audience, const std::string& subject, std::string_view role) {
-    const auto seconds = unix_seconds(now().wall);
-    const jwt::Signer signer("foreign", crypto::make_ed25519_key(random_));
-    return signer.sign(
-        {std::string(kIssuer), subject, audience, std::string(role), seconds, seconds, seconds + 100, "id", ""});
-  }
-  /// Right in everything but its signature.
+  /// Right in everything but its signature, or but the character there.
   static std::string tampered(std::string token) {
     const auto at = token.rfind('.') + 1;
+    return tampered(std::move(token), at);
+  }
+  static std::string tampered(std::string token, std::size_t at) {
     token[at] = token[at] == 'A' ? 'B' : 'A';
     return token;
+  }
+  /// What differs from a good token in one thing each, and what is no token at all.
+  std::vector<std::string> bad_tokens(const std::string& good) {
+    const auto claims = jwt::read_unverified(good).value();
+    auto expired = claims;
+    expired.expires_at = unix_seconds(now().wall) - jwt::kClockSkew.count();
+    expired.issued_at = expired.not_before = expired.expires_at - 100;
+    const jwt::Signer foreign("foreign", crypto::make_ed25519_key(random_));
+    std::vector<std::string> bad{
+        "", "nonsense", "hk_nonsense", services().keys.sign(expired), foreign.sign(claims), tampered(good)};
+    for (const auto audience :
+         {jwt::Audience::kApi, jwt::Audience::kNode, jwt::Audience::kRelay, jwt::Audience::kServer}) {
+      auto other = claims;
+      other.audience = audience;
+      if (audience != claims.audience) bad.push_back(services().keys.sign(other));
+    }
+    return bad;
+  }
+  std::string api_key(const UserRecord& user, api::Role role, std::optional<std::int64_t> expires_at = std::nullopt) {
+    const auto text = std::string(kApiKeyPrefix) + random_secret(random_);
+    const auto id = Uuid::random(random_).to_string();
+    EXPECT_TRUE(services().store.add_api_key({id, user.id, id, digest_of_secret(text), role, 1, expires_at, {}}));
+    return text;
   }
 
   unsigned status(const ApiEndpoint& endpoint, const std::string& token) {
@@ -47,20 +66,18 @@ class AccessTest : public ServerFixture {
   std::vector<UserRecord> users_;
   std::vector<std::string> tokens_;  ///< user, operator, admin
   std::string node_, relay_;
+  std::string ended_;  ///< an admin's, of a login that was ended
 };
 
 TEST_F(AccessTest, EndpointsForUsers) {
   unsigned walked = 0;
   for (const auto& endpoint : endpoints()) {
-    if (endpoint.access != Access::kUser) continue;
+    if (endpoint.access != Access::kUser && endpoint.access != Access::kPerson) continue;
     SCOPED_TRACE(std::string(endpoint.method) + " " + std::string(endpoint.path));
     ++walked;
-    const auto admin = to_string(users_[2].id);
-    for (const auto& token :
-         {std::string(), std::string("nonsense"), node_, relay_, expired(jwt::Audience::kApi, admin, "admin"),
-          foreign(jwt::Audience::kApi, admin, "admin"), tampered(tokens_[2]),
-          expired(jwt::Audience::kServer, admin, "admin")})
-      EXPECT_EQ(status(endpoint, token), 401u);
+    auto bad = bad_tokens(tokens_[2]);
+    bad.insert(bad.end(), {node_, relay_, ended_});
+    for (const auto& token : bad) EXPECT_EQ(status(endpoint, token), 401u) << token;
     for (std::size_t role = 0; role < tokens_.size(); ++role) {
       const auto answered = status(endpoint, tokens_[role]);
       if (static_cast<api::Role>(role) < endpoint.least_role) {
@@ -71,28 +88,51 @@ TEST_F(AccessTest, EndpointsForUsers) {
       }
     }
   }
-  EXPECT_GE(walked, 15u);
+  EXPECT_GE(walked, 25u);
+}
+
+TEST_F(AccessTest, ApiKeysOpenWhatTokensDoButForWhatWantsALogin) {
+  const std::vector<std::string> keys{api_key(users_[0], api::Role::kUser), api_key(users_[1], api::Role::kOperator),
+                                      api_key(users_[2], api::Role::kAdmin)};
+  const auto lesser = api_key(users_[2], api::Role::kUser), old = api_key(users_[2], api::Role::kAdmin, 1);
+  for (const auto& endpoint : endpoints()) {
+    if (endpoint.access == Access::kPublic || endpoint.access == Access::kRelay) continue;
+    SCOPED_TRACE(std::string(endpoint.method) + " " + std::string(endpoint.path));
+    EXPECT_EQ(status(endpoint, old), 401u) << "expired";
+    EXPECT_EQ(status(endpoint, tampered(keys[2], kApiKeyPrefix.size())), 401u);
+    for (std::size_t role = 0; role < keys.size(); ++role) {
+      const auto answered = status(endpoint, keys[role]);
+      if (endpoint.access == Access::kNode) {
+        EXPECT_EQ(answered, 401u);
+      } else if (endpoint.access == Access::kPerson || static_cast<api::Role>(role) < endpoint.least_role) {
+        EXPECT_EQ(answered, 403u) << "role " << role;
+      } else {
+        EXPECT_FALSE(is_refusal(answered)) << "role " << role << ": " << answered;
+      }
+    }
+    if (endpoint.access == Access::kUser && endpoint.least_role > api::Role::kUser) {
+      EXPECT_EQ(status(endpoint, lesser), 403u) << "an admin's key with the role of a user";
+    }
+  }
 }
 
 TEST_F(AccessTest, EndpointsForNodes) {
   for (const auto& endpoint : endpoints()) {
     if (endpoint.access != Access::kNode) continue;
     SCOPED_TRACE(std::string(endpoint.method) + " " + std::string(endpoint.path));
-    const auto node = to_string(NodeId(Uuid::random(random_)));
-    for (const auto& token :
-         {std::string(), tokens_[0], tokens_[2], relay_, expired(jwt::Audience::kNode, node, kNodeRole),
-          foreign(jwt::Audience::kNode, node, kNodeRole), tampered(node_)})
-      EXPECT_EQ(status(endpoint, token), 401u);
+    auto bad = bad_tokens(node_);
+    bad.insert(bad.end(), {tokens_[0], tokens_[2], relay_});
+    for (const auto& token : bad) EXPECT_EQ(status(endpoint, token), 401u) << token;
     EXPECT_NE(status(endpoint, node_), 401u);
   }
 }
 
 TEST_F(AccessTest, TheRelayWantsARelayToken) {
+  const auto own = jwt::read_unverified(relay_)->subject;
+  auto bad = bad_tokens(relay_);
+  bad.insert(bad.end(), {tokens_[2], node_, api_key(users_[2], api::Role::kAdmin)});
+  for (const auto& token : bad) EXPECT_EQ(open_link(own, token), 401u) << token;
   const auto id = to_string(SessionId(Uuid::random(random_)));
-  for (const auto& token :
-       {std::string(), std::string("nonsense"), tokens_[2], node_, expired(jwt::Audience::kRelay, id, kClientRole),
-        foreign(jwt::Audience::kRelay, id, kClientRole), tampered(relay_)})
-    EXPECT_EQ(open_link(id, token), 401u);
   EXPECT_EQ(open_link(id, relay_), 403u) << "another's token";
   EXPECT_EQ(call("GET", "/relay/" + id, relay_).status, 426u);
 }

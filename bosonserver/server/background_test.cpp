@@ -49,10 +49,18 @@ TEST(StoreWorkerTest, IsBounded) {
   go.set_value();
 }
 
+struct NoWatch final : NodeWatch {
+  void node_up(NodeId) override {}
+  void node_down(NodeId) override {}
+  void node_wanted(NodeId) override {}
+  void server_link_wanted(ServerId, unsigned, unsigned) override {}
+};
+
 class Background : public ServerFixture {
  protected:
   ServerMetrics metrics_;
   PathStatistics paths_{metrics_};
+  NoWatch nodes_;
 
   SessionId open_session() {
     const auto user = token_of(add_user("u", api::Role::kUser));
@@ -67,7 +75,7 @@ TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   const auto session = open_session();
   TurnDesk turn(settings_, random_);
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_);
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kEnded, {10, 20, 1, 2});
   auto row = services().store.session(session);
@@ -84,7 +92,7 @@ TEST_F(Background, TheLedgerKeepsTheLastPathOfASession) {
   TurnDesk turn(settings_, random_);
   std::vector<std::function<void()>> jobs;
   RelayLedger ledger(
-      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_);
+      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_, nodes_);
   // As fast as a client may talk: one job, which writes the last.
   for (int i = 0; i < 100; ++i) ledger.on_path_changed(session, i % 2 == 0 ? "turn" : "direct-v4");
   ASSERT_EQ(jobs.size(), 1u);
@@ -103,7 +111,7 @@ TEST_F(Background, TurnKnowsASessionThatOpensAfterARestartUntilItEnds) {
   const auto row = services().store.session(session);
   TurnDesk turn(settings_, random_);  // as of a server that did not admit it
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_);
   auto& sessions = *turn.sessions();
   const auto user = sessions.issue(session, row->expires_at).username;
   EXPECT_FALSE(sessions.password(now().wall, user));
@@ -163,7 +171,7 @@ TEST_F(Background, AFullQueueIs503) {
   start();
   TurnDesk turn(settings_, random_);
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_);
   RelayOptions options;
   options.workers = 1;
   RelayServer relay(options, ledger);

@@ -10,8 +10,9 @@
 
 #include "bosonserver/api/gateway.h"
 #include "bosonserver/api/maintenance.h"
-#include "bosonserver/api/tokens.h"
+#include "bosonserver/cache/local_event_bus.h"
 #include "bosonserver/cache/memory_cache.h"
+#include "bosonserver/cache/memory_presence.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
@@ -24,7 +25,6 @@
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/stun/stun_server.h"
 #include "crypto/hash.h"
-#include "crypto/password_hash.h"
 #include "net/http_server.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/clock.h"
@@ -79,14 +79,17 @@ class BosonServer::Impl {
         turn(settings, random),
         store(open_store(settings.store_settings())),
         cache([] { return runtime::now().monotonic; }),
-        keys(*store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
-             clock().wall),
+        presence([] { return runtime::now().monotonic; }),
+        sealer(load_or_make_sealing_key(settings.state_dir, random), random),
+        keys(*store, sealer, random, settings.api.key_rotation, clock().wall),
         cluster(*store, presence, bus, clock, server_id),
         directory(*store),
         services{settings.api,
                  *store,
                  cache,
                  keys,
+                 sealer,
+                 passwords,
                  directory,
                  adapter,
                  turn,
@@ -94,8 +97,7 @@ class BosonServer::Impl {
                  random,
                  clock,
                  LocalNames::of_this_machine(),
-                 server_id,
-                 crypto::hash_password(SecretString(random_secret(random)), random)},
+                 server_id},
         ledger(
             services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster) {}
 
@@ -227,8 +229,12 @@ class BosonServer::Impl {
   TurnDesk turn;
   std::unique_ptr<Store> store;
   MemoryCache cache;
+  MemoryPresence presence;
+  LocalEventBus bus;
+  Sealer sealer;
   KeyRing keys;
   Cluster cluster;
+  Passwords passwords{random};
   NodeDirectory directory;
   RelayAdapter adapter;
   Services services;

@@ -99,7 +99,7 @@ RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& requ
   const auto access = match.endpoint ? match.endpoint->access : Access::kPublic;
   const bool cascade = access == Access::kServer;
   if (!cascade && access != Access::kRelay) return not_found("WebSocket");
-  Call call{request, services, services.clock(), std::move(match.parameters), std::nullopt, std::nullopt};
+  Call call{request, services, services.clock(), std::move(match.parameters)};
   if (const auto rate = count_call(call, match.endpoint->rate); rate && rate->exceeded)
     return later(429, "too-many-requests", "Too many requests", rate->reset_seconds);
   const auto header = request.headers.get("Authorization");

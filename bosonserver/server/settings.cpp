@@ -31,6 +31,9 @@ void declare_api(config::Schema& schema, ApiSettings& api) {
                   {{"open", Mode::kOpen}, {"approval", Mode::kApproval}, {"allowlist", Mode::kAllowlist}},
                   {.description = "which nodes may join: open, approval (by an operator), allowlist"});
   schema.add("admission.networks", api.admission.networks, {.description = "allow list: where nodes may come from"});
+  schema.add_enum("accounts.registration", api.registration,
+                  {{"invite", Registration::kInvite}, {"open", Registration::kOpen}},
+                  {.description = "who may make an account: invite (whoever has one), open (everybody)"});
   schema.add("rates.general", api.rates.general, {.description = "requests a minute from one address"},
              in_range(1u, 1000000u));
   schema.add("rates.login", api.rates.login, {.description = "logins and refreshes a minute from one address"},

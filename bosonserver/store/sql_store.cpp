@@ -39,28 +39,6 @@ Result<bool> SqlStore::consume_nonce(const std::string& nonce, std::int64_t now)
   });
 }
 
-Result<void> SqlStore::add_audit(const AuditEntry& entry) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
-    db.run("INSERT INTO audit (time, actor, address, action, object, outcome) VALUES ($1, $2, $3, $4, $5, $6)",
-           entry.time, entry.actor, entry.address, entry.action, entry.object, entry.outcome);
-    return {};
-  });
-}
-
-Result<std::vector<AuditEntry>> SqlStore::audit(std::optional<std::int64_t> before, std::size_t limit) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<AuditEntry>> {
-    const auto rows = db.query(
-        "SELECT id, time, actor, address, action, object, outcome FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2",
-        before.value_or(INT64_MAX), std::min(limit, kMaxPage));
-    std::vector<AuditEntry> entries;
-    while (rows->next()) {
-      entries.push_back({rows->integer(0), rows->integer(1), rows->text(2), rows->text(3), rows->text(4), rows->text(5),
-                         rows->text(6)});
-    }
-    return entries;
-  });
-}
-
 Result<Lockout> SqlStore::lockout(const std::string& subject) {
   return call(SqlAccess::kRead,
               [&](SqlConnection& db) -> Result<Lockout> { return find_lockout(db, subject).value_or(Lockout{}); });
@@ -119,8 +97,10 @@ Result<void> SqlStore::remove_signing_key(const std::string& id) {
 }
 
 Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now) {
+  const auto audit_gone = purge_audit(now - retention.audit);
+  if (!audit_gone) return audit_gone.error();
   return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<std::size_t> {
-    std::size_t gone = 0;
+    std::size_t gone = *audit_gone;
     gone += db.run("DELETE FROM nonces WHERE expires_at <= $1", now);
     gone += db.run("DELETE FROM refresh_tokens WHERE expires_at <= $1", now);
     gone += db.run(
@@ -131,8 +111,7 @@ Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now
     gone += db.run("DELETE FROM node_metrics WHERE time <= $1", now - retention.metrics);
     gone += db.run("DELETE FROM node_actions WHERE done_at <= $1", now - retention.metrics);
     gone += db.run("DELETE FROM sessions WHERE ended_at <= $1", now - retention.sessions);
-    gone += db.run("DELETE FROM audit WHERE time <= $1", now - retention.audit);
-    gone += db.run("DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - $1", kMaxAuditEntries);
+    gone += db.run("DELETE FROM invites WHERE expires_at <= $1 OR uses_left = 0", now);
     gone += db.run("DELETE FROM lockouts WHERE last_failure <= $1", now - 86400);
     return gone;
   });

@@ -22,11 +22,33 @@ class SqlStore final : public Store {
   Result<std::vector<UserRecord>> users(std::string_view after_name, std::size_t limit) override;
   Result<void> update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) override;
   Result<void> remove_user(UserId id) override;
+  Result<void> change_password(UserId id, const std::string& before, const std::string& after, bool revoke_tokens,
+                               std::int64_t now) override;
+  Result<Caller> caller_by_login(UserId user, const std::string& family) override;
+  Result<KeyCaller> caller_by_key(const crypto::Sha256Digest& key) override;
   Result<void> add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
                                   std::int64_t now, std::int64_t expires_at) override;
   Result<RefreshOutcome> rotate_refresh_token(const crypto::Sha256Digest& token, const crypto::Sha256Digest& successor,
                                               std::int64_t now, std::int64_t expires_at) override;
   Result<UserId> revoke_refresh_family(const crypto::Sha256Digest& token, std::int64_t now) override;
+  Result<void> enrol_totp(UserId user, ByteView sealed, std::int64_t now) override;
+  Result<TotpRecord> totp(UserId user) override;
+  Result<void> confirm_totp(UserId user, ByteView sealed, std::int64_t step,
+                            const std::vector<crypto::Sha256Digest>& recovery_codes, std::int64_t now) override;
+  Result<bool> spend_totp_step(UserId user, std::int64_t step) override;
+  Result<bool> spend_recovery_code(UserId user, const crypto::Sha256Digest& code) override;
+  Result<void> remove_totp(UserId user) override;
+  Result<void> add_invite(const InviteRecord& invite) override;
+  Result<InviteRecord> invite(const crypto::Sha256Digest& digest, std::int64_t now) override;
+  Result<UserRecord> redeem_invite(const crypto::Sha256Digest& digest, const UserRecord& user,
+                                   std::int64_t now) override;
+  Result<void> add_api_key(const ApiKeyRecord& key) override;
+  Result<std::vector<ApiKeyRecord>> api_keys(UserId user) override;
+  Result<void> remove_api_key(UserId user, const std::string& id) override;
+  Result<void> record_key_use(const std::string& id, std::int64_t now) override;
+  Result<void> add_allow_entry(const AllowEntry& entry) override;
+  Result<std::vector<AllowEntry>> allow_entries() override;
+  Result<void> remove_allow_entry(const std::string& id) override;
   Result<void> add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) override;
   Result<bool> consume_nonce(const std::string& nonce, std::int64_t now) override;
   Result<NodeRecord> register_node(const NodeRecord& node) override;
@@ -63,6 +85,8 @@ class SqlStore final : public Store {
                                                       std::int64_t now) override;
   Result<void> add_audit(const AuditEntry& entry) override;
   Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) override;
+  Result<AuditChain> audit_chain() override;
+  Result<std::vector<AuditLink>> audit_links(std::int64_t after, std::size_t limit) override;
   Result<Lockout> lockout(const std::string& subject) override;
   Result<Lockout> update_lockout(const std::string& subject,
                                  const std::function<Lockout(const Lockout&)>& change) override;
@@ -84,6 +108,9 @@ class SqlStore final : public Store {
   Result<void> change(SqlAccess access, std::string_view sql, const Values&... values);
   template <class... Values>
   Result<std::vector<SessionId>> end_sessions(std::string_view statement, const Values&... values);
+
+  /// Entries that are older, and those above kMaxAuditEntries; the oldest go first, a number at a time.
+  Result<std::size_t> purge_audit(std::int64_t cutoff);
 
   std::unique_ptr<SqlDatabase> database_;
   RowLimit nodes_{kMaxNodes}, nonces_{kMaxNonces}, lockouts_{kMaxLockouts};

@@ -1,55 +1,38 @@
 // Users and their refresh tokens.
 #include "bosonserver/store/sql_call.h"
+#include "bosonserver/store/sql_user_rows.h"
 
 namespace higgs::boson {
 namespace {
 
-#define HIGGS_USER_COLUMNS "id, name, password_hash, role, disabled, created_at"
-
-constexpr const char* kByName = "SELECT " HIGGS_USER_COLUMNS " FROM users WHERE name = $1";
-constexpr const char* kById = "SELECT " HIGGS_USER_COLUMNS " FROM users WHERE id = $1";
-
-UserRecord user_of(const SqlRows& row) {
-  UserRecord user;
-  user.id = sql::id_at<UserId>(row, 0);
-  user.name = row.text(1);
-  user.password_hash = row.text(2);
-  user.role = sql::sound(api::parse_role(row.text(3)), "role");
-  user.disabled = row.integer(4) != 0;
-  user.created_at = row.integer(5);
-  return user;
-}
-
-Result<UserRecord> find_user(SqlConnection& db, const char* sql, const SqlValue& key) {
-  const auto row = db.query(sql, key);
-  if (!row->next()) return StoreError::kNotFound;
-  return user_of(*row);
+void revoke_families(SqlConnection& db, UserId user, std::int64_t now) {
+  db.run("UPDATE refresh_families SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL", now, user);
 }
 
 }  // namespace
 
 Result<void> SqlStore::add_user(const UserRecord& user) {
   return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
-    db.run("INSERT INTO users (" HIGGS_USER_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6)", user.id, user.name,
-           user.password_hash, api::to_string(user.role), user.disabled, user.created_at);
+    sql::insert_user(db, user);
     return {};
   });
 }
 
 Result<UserRecord> SqlStore::user_by_name(std::string_view name) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) { return find_user(db, kByName, name); });
+  return call(SqlAccess::kRead, [&](SqlConnection& db) { return sql::find_user(db, sql::kUserByName, name); });
 }
 
 Result<UserRecord> SqlStore::user_by_id(UserId id) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) { return find_user(db, kById, id); });
+  return call(SqlAccess::kRead, [&](SqlConnection& db) { return sql::find_user(db, sql::kUserById, id); });
 }
 
 Result<std::vector<UserRecord>> SqlStore::users(std::string_view after_name, std::size_t limit) {
   return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<UserRecord>> {
-    const auto rows = db.query("SELECT " HIGGS_USER_COLUMNS " FROM users WHERE name > $1 ORDER BY name LIMIT $2",
-                               after_name, std::min(limit, kMaxPage));
+    const auto rows = db.query(
+        "SELECT id, name, password_hash, role, disabled, created_at FROM users WHERE name > $1 ORDER BY name LIMIT $2",
+        after_name, std::min(limit, kMaxPage));
     std::vector<UserRecord> users;
-    while (rows->next()) users.push_back(user_of(*rows));
+    while (rows->next()) users.push_back(sql::user_of(*rows));
     return users;
   });
 }
@@ -59,8 +42,17 @@ Result<void> SqlStore::update_user(const UserRecord& user, bool revoke_tokens, s
     if (db.run("UPDATE users SET name = $1, password_hash = $2, role = $3, disabled = $4 WHERE id = $5", user.name,
                user.password_hash, api::to_string(user.role), user.disabled, user.id) == 0)
       return StoreError::kNotFound;
-    if (revoke_tokens)
-      db.run("UPDATE refresh_families SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL", now, user.id);
+    if (revoke_tokens) revoke_families(db, user.id, now);
+    return {};
+  });
+}
+
+Result<void> SqlStore::change_password(UserId id, const std::string& before, const std::string& after,
+                                       bool revoke_tokens, std::int64_t now) {
+  return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", after, id, before) == 0)
+      return StoreError::kNotFound;
+    if (revoke_tokens) revoke_families(db, id, now);
     return {};
   });
 }
@@ -72,7 +64,7 @@ Result<void> SqlStore::remove_user(UserId id) {
 Result<void> SqlStore::add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
                                           std::int64_t now, std::int64_t expires_at) {
   return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
-    if (!find_user(db, kById, user)) return StoreError::kNotFound;
+    if (!sql::find_user(db, sql::kUserById, user)) return StoreError::kNotFound;
     db.run("INSERT INTO refresh_families (id, user_id, created_at) VALUES ($1, $2, $3)", family, user, now);
     db.run("INSERT INTO refresh_tokens (digest, family_id, expires_at) VALUES ($1, $2, $3)", ByteView(token), family,
            expires_at);
@@ -91,7 +83,7 @@ Result<RefreshOutcome> SqlStore::rotate_refresh_token(const crypto::Sha256Digest
     RefreshOutcome outcome;
     if (!row->next()) return outcome;
     outcome.family = row->text(0);
-    auto user = find_user(db, kById, sql::id_at<UserId>(*row, 4));
+    auto user = sql::find_user(db, sql::kUserById, sql::id_at<UserId>(*row, 4));
     if (!user) return user.error();
     outcome.user = std::move(*user);
     if (sql::time_at(*row, 3) || outcome.user->disabled) {

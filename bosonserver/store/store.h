@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "bosonserver/store/account_records.h"
 #include "bosonserver/store/records.h"
 
 namespace higgs::boson {
@@ -33,6 +34,9 @@ inline constexpr std::size_t kMaxAuditEntries = 5'000'000;  ///< the oldest go f
 inline constexpr std::size_t kMaxLockouts = 100'000;
 inline constexpr std::size_t kMaxPendingActions = 64;  ///< for each node
 inline constexpr std::size_t kMaxPage = 1000;
+inline constexpr std::size_t kMaxInvites = 10'000;  ///< that are open
+inline constexpr std::size_t kMaxApiKeys = 32;      ///< for each user
+inline constexpr std::size_t kMaxAllowEntries = 10'000;
 
 class Store {
  public:
@@ -47,6 +51,14 @@ class Store {
   /// Replaces all but id and creation. Disabling a user, or a new password, revokes all refresh families.
   virtual Result<void> update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) = 0;
   virtual Result<void> remove_user(UserId id) = 0;
+  /// Changes nothing else, and only where the hash is still `before`; kNotFound if not. Revokes all refresh families if
+  /// it is told to.
+  virtual Result<void> change_password(UserId id, const std::string& before, const std::string& after,
+                                       bool revoke_tokens, std::int64_t now) = 0;
+
+  // Who calls: asked once for each request. kNotFound: no such user, or no such key.
+  virtual Result<Caller> caller_by_login(UserId user, const std::string& family) = 0;
+  virtual Result<KeyCaller> caller_by_key(const crypto::Sha256Digest& key) = 0;
 
   // Refresh tokens, by SHA-256.
   virtual Result<void> add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
@@ -56,6 +68,38 @@ class Store {
                                                       std::int64_t expires_at) = 0;
   /// The user whose family it was; kNotFound for a token that is unknown.
   virtual Result<UserId> revoke_refresh_family(const crypto::Sha256Digest& token, std::int64_t now) = 0;
+
+  // One-time codes. A user has one secret, which waits until it is confirmed with a code.
+  /// Replaces one that waits. kExists: one is confirmed. kNotFound: no such user.
+  virtual Result<void> enrol_totp(UserId user, ByteView sealed, std::int64_t now) = 0;
+  virtual Result<TotpRecord> totp(UserId user) = 0;
+  /// Puts the secret in force that waits and is `sealed`; kNotFound: it is not there (any more).
+  virtual Result<void> confirm_totp(UserId user, ByteView sealed, std::int64_t step,
+                                    const std::vector<crypto::Sha256Digest>& recovery_codes, std::int64_t now) = 0;
+  /// True once for each step, and never for one before a step that was used.
+  virtual Result<bool> spend_totp_step(UserId user, std::int64_t step) = 0;
+  /// True once for each code.
+  virtual Result<bool> spend_recovery_code(UserId user, const crypto::Sha256Digest& code) = 0;
+  /// Takes recovery codes along. kNotFound: there is none.
+  virtual Result<void> remove_totp(UserId user) = 0;
+
+  // Invites: good for a number of accounts and for a time. kNotFound: unknown, used up or too old.
+  virtual Result<void> add_invite(const InviteRecord& invite) = 0;
+  virtual Result<InviteRecord> invite(const crypto::Sha256Digest& digest, std::int64_t now) = 0;
+  /// Adds the user, with the invite's role, and uses the invite once, or neither. kExists: the name is taken.
+  virtual Result<UserRecord> redeem_invite(const crypto::Sha256Digest& digest, const UserRecord& user,
+                                           std::int64_t now) = 0;
+
+  // API keys. kExists: the user has one of this name; kFull: has kMaxApiKeys.
+  virtual Result<void> add_api_key(const ApiKeyRecord& key) = 0;
+  virtual Result<std::vector<ApiKeyRecord>> api_keys(UserId user) = 0;  ///< by name
+  virtual Result<void> remove_api_key(UserId user, const std::string& id) = 0;
+  virtual Result<void> record_key_use(const std::string& id, std::int64_t now) = 0;
+
+  // The allow-list of nodes, beside the configured one. kExists: such an entry is there.
+  virtual Result<void> add_allow_entry(const AllowEntry& entry) = 0;
+  virtual Result<std::vector<AllowEntry>> allow_entries() = 0;  ///< oldest first
+  virtual Result<void> remove_allow_entry(const std::string& id) = 0;
 
   // Nonces: single-use. consume_nonce is true once for each, before its end.
   virtual Result<void> add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) = 0;
@@ -113,9 +157,13 @@ class Store {
   virtual Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
                                                               std::int64_t now) = 0;
 
-  // Audit: append-only. Newest first; `before` continues behind that id.
+  // Audit: append-only, each entry chained to the one before it in the transaction that adds it. Newest first; `before`
+  // continues behind that id.
   virtual Result<void> add_audit(const AuditEntry& entry) = 0;
   virtual Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) = 0;
+  virtual Result<AuditChain> audit_chain() = 0;
+  /// Oldest first, as they are stored: nothing is checked.
+  virtual Result<std::vector<AuditLink>> audit_links(std::int64_t after, std::size_t limit) = 0;
 
   // Lock-outs, by subject ("user:…", "address:…"). The change is applied in one transaction.
   virtual Result<Lockout> lockout(const std::string& subject) = 0;

@@ -1,86 +1,18 @@
 // What every store must do, run against each implementation: SQLite here; PostgreSQL joins with a factory of its own.
+#include "bosonserver/store/testing/store_contract.h"
+
 #include <atomic>
-#include <filesystem>
 #include <set>
 #include <thread>
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "bosonserver/store/open_store.h"
 #include "bosonserver/store/row_limit.h"
 
 namespace higgs::boson {
 namespace {
-
-/// A store of its own for each test; reopen() as after a restart.
-class Subject {
- public:
-  virtual ~Subject() = default;
-  virtual std::unique_ptr<Store> open() = 0;
-};
-using Factory = std::unique_ptr<Subject> (*)();
-
-class SqliteSubject final : public Subject {
- public:
-  SqliteSubject() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-store-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~SqliteSubject() override { std::filesystem::remove_all(directory_); }
-  std::unique_ptr<Store> open() override { return open_store({"sqlite:" + file().string()}); }
-  std::filesystem::path file() const { return directory_ / "store.db"; }
-
- private:
-  std::filesystem::path directory_;
-};
-
-class StoreContract : public ::testing::TestWithParam<Factory> {
- protected:
-  UserRecord make_user(const std::string& name) {
-    return {UserId(Uuid::random(random_)), name, "$argon2id$x", api::Role::kUser, false, 100};
-  }
-  NodeRecord make_node() {
-    const auto identity = crypto::make_ed25519_key(random_);
-    return make_node(identity, crypto::public_key_of(crypto::make_private_key(random_)), 1);
-  }
-  NodeRecord make_node(const crypto::Ed25519PrivateKey& identity, const crypto::PublicKey& key,
-                       std::uint64_t sequence) {
-    NodeRecord node;
-    node.key_certificate = api::sign_key_certificate(identity, key, sequence, 5'000, {{25}});
-    node.identity_key = node.key_certificate.identity_key;
-    node.id = api::node_id_of(node.identity_key);
-    node.wireguard_key = key;
-    node.admission = NodeAdmission::kApproved;
-    node.status = api::NodeStatus::kOnline;
-    node.tunnel_prefixes = {*IpPrefix::parse("10.1.0.0/24"), *IpPrefix::parse("fd00::/64")};
-    node.network_info.ipv4 = *IpAddress::parse("192.0.2.1");
-    node.capabilities.max_connections = 10;
-    node.location = api::Location{"DE", "Berlin", std::nullopt};
-    node.address = *IpAddress::parse("2001:db8::1");
-    node.registered_at = node.last_seen = 100;
-    return node;
-  }
-  SessionRow make_session(UserId user, NodeId node, const std::string& address4) {
-    SessionRow session;
-    session.id = SessionId(Uuid::random(random_));
-    session.user = user;
-    session.node = node;
-    session.client = ClientId(Uuid::random(random_));
-    session.wireguard_key = crypto::public_key_of(crypto::make_private_key(random_));
-    session.address4 = *IpAddress::parse(address4);
-    session.started_at = 100;
-    session.expires_at = 200;
-    return session;
-  }
-  static crypto::Sha256Digest digest(std::string_view text) { return crypto::sha256(as_bytes(text)); }
-
-  SeededRandom random_{5};
-  std::unique_ptr<Subject> subject_ = GetParam()();
-  std::unique_ptr<Store> store_ = subject_->open();
-};
 
 TEST_P(StoreContract, UsersAreKeptAcrossARestart) {
   const auto alice = make_user("alice");

@@ -33,6 +33,11 @@ std::string first_line(std::istream& in) {
   return line;
 }
 
+std::string ask(const char* prompt) {
+  std::fputs(prompt, stderr);
+  return first_line(std::cin);
+}
+
 std::string ask_without_echo() {
   std::fputs("Password: ", stderr);
   termios before{};
@@ -57,6 +62,25 @@ Outcome<SecretString> read_password(const std::optional<std::string>& file) {
   if (::isatty(STDIN_FILENO) != 0) return SecretString(ask_without_echo());
   return Failure{
       ExitCode::kUsage, "no password given", "use --password-file FILE, or - for the standard input", false, {}};
+}
+
+Outcome<std::optional<SecretString>> read_code(const LoginArguments& arguments) {
+  if (arguments.totp) return std::optional(SecretString(*arguments.totp));
+  if (!arguments.totp_file) return std::optional<SecretString>();
+  auto text = runtime::read_file(*arguments.totp_file, kMaxPasswordBytes);
+  if (!text) return Failure::of(text.error(), "cannot read the one-time code from " + *arguments.totp_file);
+  return std::optional(SecretString(text->substr(0, text->find_first_of("\r\n"))));
+}
+
+/// Why a login was refused, and what to do about it.
+Failure explained(Failure failure, bool code_given) {
+  if (failure.wants_code) {
+    failure.remedy = code_given ? "wait for the next code, or use a recovery code"
+                                : "give it with --totp CODE or --totp-file FILE, or log in on a terminal";
+  } else if (failure.code == ExitCode::kNotLoggedIn && failure.remedy.empty()) {
+    failure.remedy = "check both; after many attempts the account is closed for a while";
+  }
+  return failure;
 }
 
 /// Runs one conversation with the server on an event loop of its own.
@@ -106,18 +130,22 @@ int login(const Settings& settings, const LoginArguments& arguments, bool json) 
   }
   const auto password = read_password(arguments.password_file);
   if (!password) return fail(password.error(), json);
+  auto code = read_code(arguments);
+  if (!code) return fail(code.error(), json);
   Account account;
   account.server = *origin;
   account.username = arguments.user;
   if (arguments.pin) account.trust.spki_pins = {*arguments.pin};
   account.trust.ca_file = arguments.ca;
-  const auto ended = talk<void>(state, account, [&](ApiClient& client) { return client.login(*password); });
-  if (!ended) {
-    Failure failure = ended.error();
-    if (failure.code == ExitCode::kNotLoggedIn && failure.remedy.empty())
-      failure.remedy = "check both; after many attempts the account is closed for a while";
-    return fail(failure, json);
+  const auto attempt = [&] {
+    return talk<void>(state, account, [&](ApiClient& client) { return client.login(*password, *code); });
+  };
+  auto ended = attempt();
+  if (!ended && ended.error().wants_code && !*code && ::isatty(STDIN_FILENO) != 0) {
+    *code = SecretString(ask("One-time code: "));
+    ended = attempt();
   }
+  if (!ended) return fail(explained(ended.error(), code->has_value()), json);
   if (json) {
     std::puts("{\"ok\":true}");
   } else {

@@ -31,7 +31,9 @@ Examples:
   higgsvpn login --server https://vpn.example.org:8443 --user alice
   higgsvpn login --server https://192.0.2.1:8443 --pin sha256/… --user alice --password-file ~/.vpn-password
   pass show vpn | higgsvpn login --server vpn.example.org:8443 --user alice --password-file -
-Without --password-file: HIGGS_PASSWORD, or a question on the terminal. --pin: what `bosonserver pin` prints.)";
+  higgsvpn login --server vpn.example.org:8443 --user alice --password-file ~/.vpn-password --totp 123456
+Without --password-file: HIGGS_PASSWORD, or a question on the terminal. --pin: what `bosonserver pin` prints.
+Where the account wants a one-time code: --totp, --totp-file, or a question on the terminal; a recovery code will do.)";
 constexpr const char* kLogoutExamples =
     "\nExample:\n  higgsvpn logout           # ends the login on the server and here";
 constexpr const char* kNodesExamples = R"(
@@ -107,6 +109,8 @@ CommandLine::CommandLine() {
   login_command->add_option("--ca", login.ca, "accept only certificates of this CA (PEM file)");
   login_command->add_option("--password-file", login.password_file,
                             "file with the password in its first line; - is stdin");
+  auto* totp = login_command->add_option("--totp", login.totp, "one-time code, or a recovery code");
+  login_command->add_option("--totp-file", login.totp_file, "file with the code in its first line")->excludes(totp);
   logout_command = add("logout", "end the login, on the server too", kLogoutExamples);
   nodes_command = add("nodes", "list the nodes that can be used", kNodesExamples);
   nodes_command->add_option("--country", filter.country, "only there, as two letters");

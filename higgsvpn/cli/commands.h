@@ -12,6 +12,7 @@ namespace higgs::vpn {
 struct LoginArguments {
   std::string server, user;
   std::optional<std::string> pin, ca, password_file;
+  std::optional<std::string> totp, totp_file;  ///< a one-time code, or where it stands
 };
 int login(const Settings& settings, const LoginArguments& arguments, bool json);
 int logout(const Settings& settings, bool json);

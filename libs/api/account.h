@@ -1,4 +1,4 @@
-// Bodies of /api/v1/auth/…, /api/v1/users/… and /api/v1/admin/….
+// Bodies of /api/v1/auth/…, /api/v1/users/…, /api/v1/invites, /api/v1/api-keys and /api/v1/admin/….
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,58 @@
 #include "api/common.h"
 #include "api/json.h"
 #include "api/node.h"
+#include "base/ip.h"
 #include "base/secret.h"
 #include "base/uuid.h"
+#include "crypto/ed25519.h"
 
 namespace higgs::api {
 
 struct LoginRequest {
   std::string username;
   SecretString password;
+  std::optional<SecretString> totp;  ///< a one-time code or a recovery code
+};
+
+/// A new account for whoever has an invite, or for everybody where registration is open.
+struct SignUpRequest {
+  std::optional<SecretString> invite;
+  std::string username;
+  SecretString password;
+};
+
+struct ChangePasswordRequest {
+  SecretString current_password;
+  SecretString new_password;
+};
+
+/// What a change of the password ended: all logins, and this many tunnels.
+struct PasswordChanged {
+  std::uint32_t ended_sessions = 0;
+};
+
+struct EnrolTotpRequest {
+  SecretString password;
+};
+
+/// To be confirmed with a code before it is in force.
+struct TotpEnrolment {
+  SecretString secret;  ///< base32, to be typed in
+  SecretString uri;     ///< otpauth://…, to be shown as a QR code
+};
+
+struct ConfirmTotpRequest {
+  SecretString totp;
+};
+
+/// Each is good once, in place of a one-time code.
+struct RecoveryCodes {
+  std::vector<SecretString> recovery_codes;
+};
+
+struct DisableTotpRequest {
+  SecretString password;
+  SecretString totp;
 };
 
 struct RefreshRequest {
@@ -60,6 +104,71 @@ struct UpdateUserRequest {
   std::optional<SecretString> password;
   std::optional<Role> role;
   std::optional<bool> disabled;
+  std::optional<bool> totp;  ///< false: the user has lost device and recovery codes; true is refused
+};
+
+struct UpdatedUser {
+  User user;
+  std::uint32_t ended_sessions = 0;
+};
+
+struct CreateInviteRequest {
+  Role role = Role::kUser;
+  std::optional<std::uint32_t> uses;              ///< else 1
+  std::optional<std::uint32_t> lifetime_seconds;  ///< else a week
+};
+
+/// `invite` is shown this once.
+struct CreatedInvite {
+  std::string id;
+  SecretString invite;
+  Role role = Role::kUser;
+  std::uint32_t uses = 1;
+  std::int64_t expires_at = 0;
+};
+
+struct CreateApiKeyRequest {
+  std::string name;
+  std::optional<Role> role;  ///< at most one's own; else that
+  std::optional<std::int64_t> expires_at;
+};
+
+struct ApiKey {
+  std::string id;
+  std::string name;
+  Role role = Role::kUser;
+  std::int64_t created_at = 0;
+  std::optional<std::int64_t> expires_at, last_used_at;
+};
+
+/// `key` is shown this once.
+struct CreatedApiKey {
+  ApiKey api_key;
+  SecretString key;
+};
+
+struct ApiKeyList {
+  std::vector<ApiKey> keys;
+};
+
+/// One of both.
+struct CreateAllowEntryRequest {
+  std::optional<IpPrefix> network;
+  std::optional<crypto::Ed25519PublicKey> identity_key;
+  std::optional<std::string> note;
+};
+
+struct AllowListEntry {
+  std::string id;
+  std::optional<IpPrefix> network;
+  std::optional<crypto::Ed25519PublicKey> identity_key;
+  std::string note;
+  std::string created_by;
+  std::int64_t created_at = 0;
+};
+
+struct AllowList {
+  std::vector<AllowListEntry> entries;
 };
 
 struct NodeState {

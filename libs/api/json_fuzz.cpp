@@ -34,6 +34,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   round_trip<RoutingResponse>(text);
   round_trip<LoginRequest>(text);
   round_trip<TokenResponse>(text);
+  round_trip<SignUpRequest>(text);
+  round_trip<ChangePasswordRequest>(text);
+  round_trip<DisableTotpRequest>(text);
+  round_trip<CreateInviteRequest>(text);
+  round_trip<CreateApiKeyRequest>(text);
+  round_trip<CreateAllowEntryRequest>(text);
   round_trip<CreateUserRequest>(text);
   round_trip<UpdateUserRequest>(text);
   round_trip<CreateActionRequest>(text);

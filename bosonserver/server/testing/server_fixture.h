@@ -125,7 +125,14 @@ class ServerFixture : public ::testing::Test {
     if (!services().store.add_user(user)) throw std::runtime_error("cannot add a user");
     return user;
   }
-  std::string token_of(const UserRecord& user) { return access_token(services(), user, "family", now()).text; }
+  /// Of a login of its own.
+  std::string token_of(const UserRecord& user) {
+    const auto family = Uuid::random(random_).to_string();
+    const auto seconds = unix_seconds(now().wall);
+    if (!services().store.add_refresh_family(family, user.id, digest_of_secret(family), seconds, seconds + 86400))
+      throw std::runtime_error("cannot add a login");
+    return access_token(services(), user, family, now()).text;
+  }
 
   std::string challenge() { return decoded<api::ChallengeResponse>(call("POST", "/api/v1/nodes/challenge")).nonce; }
   net::HttpResponse send_registration(const TestNode& node, const api::RegisterRequest& body) {

@@ -1,0 +1,33 @@
+// A user changes the own password.
+#include "api/account.h"
+#include "bosonserver/api/answers.h"
+#include "bosonserver/api/handlers.h"
+#include "bosonserver/api/login_guard.h"
+
+namespace higgs::boson {
+
+net::HttpResponse change_password(Call& call) {
+  const auto body = call.body<api::ChangePasswordRequest>();
+  if (!body) return invalid_body(body.error());
+  LoginGuard guard(call, call.user->name);
+  if (auto refused = guard.refuse_locked("password.change")) return std::move(*refused);
+  auto& passwords = call.services.passwords;
+  if (!passwords.verify(body->current_password, &call.user->password_hash)) {
+    if (const auto counted = guard.count_failure(); !counted) return store_failure(counted.error(), "account");
+    call.audit("password.change", guard.account(), "denied");
+    // Not 401: the token is good, and a program would renew it and try again.
+    return problem_answer(403, "bad-credentials", "The current password is wrong");
+  }
+  const auto changed = call.services.store.change_password(call.user->id, call.user->password_hash,
+                                                           passwords.hash(body->new_password), true, call.seconds());
+  if (!changed && changed.error() == StoreError::kNotFound)
+    return problem_answer(409, "changed-meanwhile", "The password was changed meanwhile");
+  if (!changed) return store_failure(changed.error(), "user");
+  guard.forget_failures();
+  const auto ended = end_sessions_of(call.services, call.user->id, "password changed", call.seconds());
+  if (!ended) return store_failure(ended.error(), "session");
+  call.audit("password.change", guard.account(), "ok: ended " + std::to_string(*ended) + " sessions");
+  return json_answer(api::PasswordChanged{static_cast<std::uint32_t>(*ended)});
+}
+
+}  // namespace higgs::boson

@@ -1,0 +1,276 @@
+// What every store must do for accounts and the audit, run as store_contract_test.cpp is.
+#include <atomic>
+#include <thread>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gtest/gtest.h>
+
+#include "bosonserver/api/audit_check.h"
+#include "bosonserver/store/testing/store_contract.h"
+
+namespace higgs::boson {
+namespace {
+
+AuditEntry entry(std::int64_t time, const std::string& actor = "user:a") {
+  return {0, time, actor, "192.0.2.1", "login", "a", "ok"};
+}
+
+std::uint64_t faults_of(Store& store) { return check_audit(store)->fault_count; }
+
+TEST_P(StoreContract, TheAuditIsAChain) {
+  EXPECT_EQ(store_->audit_chain()->head_id, 0);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(store_->add_audit(entry(100 + i)));
+  const auto links = store_->audit_links(2, 2);
+  ASSERT_TRUE(links);
+  ASSERT_EQ(links->size(), 2u);
+  EXPECT_EQ(links->front().entry.id, 3);
+  EXPECT_EQ(links->back().hash, audit_hash(links->front().hash, links->back().entry));
+  EXPECT_EQ(store_->audit_chain()->head_id, 5);
+  EXPECT_EQ(faults_of(*store_), 0u);
+  store_.reset();
+  store_ = subject_->open();
+  ASSERT_TRUE(store_->add_audit(entry(200)));
+  EXPECT_EQ(faults_of(*store_), 0u) << "it goes on after a restart";
+}
+
+TEST_P(StoreContract, TwoServersWriteOneChain) {
+  const auto other = subject_->open();
+  std::vector<std::thread> threads;
+  std::atomic<int> written = 0;
+  for (int i = 0; i < 4; ++i) {
+    Store& store = i % 2 == 0 ? *store_ : *other;
+    threads.emplace_back([&store, &written] {
+      for (int n = 0; n < 25; ++n) written += store.add_audit(entry(100)) ? 1 : 0;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(written, 100);
+  EXPECT_EQ(store_->audit_chain()->head_id, 100);
+  EXPECT_EQ(faults_of(*store_), 0u);
+}
+
+TEST_P(StoreContract, APurgeKeepsTheChainWhole) {
+  // The clocks of two servers differ: an old entry behind a young one stays until its turn comes.
+  for (const std::int64_t time : {100, 110, 900, 120, 910}) ASSERT_TRUE(store_->add_audit(entry(time)));
+  Retention retention;
+  retention.audit = 500;
+  ASSERT_TRUE(store_->purge(retention, 700));
+  EXPECT_EQ(store_->audit_links(0, 10)->front().entry.id, 3);
+  EXPECT_EQ(store_->audit_chain()->anchor_id, 2);
+  EXPECT_EQ(faults_of(*store_), 0u);
+  ASSERT_TRUE(store_->purge(retention, 2'000));
+  EXPECT_TRUE(store_->audit_links(0, 10)->empty());
+  ASSERT_TRUE(store_->add_audit(entry(2'000)));
+  EXPECT_EQ(store_->audit_links(0, 10)->front().entry.id, 6);
+  EXPECT_EQ(faults_of(*store_), 0u);
+}
+
+TEST_P(StoreContract, CallersAreKnownByTheirLogin) {
+  auto alice = make_user("alice"), bob = make_user("bob");
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->add_user(bob));
+  ASSERT_TRUE(store_->add_refresh_family("f1", alice.id, digest("t1"), 100, 1'000));
+  ASSERT_TRUE(store_->add_refresh_family("f2", alice.id, digest("t2"), 100, 1'000));
+  EXPECT_TRUE(store_->caller_by_login(alice.id, "f1")->login_stands);
+  EXPECT_EQ(store_->caller_by_login(alice.id, "f1")->user.name, "alice");
+  EXPECT_FALSE(store_->caller_by_login(bob.id, "f1")->login_stands) << "another's login";
+  EXPECT_FALSE(store_->caller_by_login(alice.id, "")->login_stands);
+  EXPECT_EQ(store_->caller_by_login(UserId(), "f1").error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->revoke_refresh_family(digest("t1"), 110));
+  EXPECT_FALSE(store_->caller_by_login(alice.id, "f1")->login_stands);
+  EXPECT_TRUE(store_->caller_by_login(alice.id, "f2")->login_stands);
+}
+
+TEST_P(StoreContract, APasswordChangesOnceAndEndsLogins) {
+  const auto alice = make_user("alice");
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->add_refresh_family("f1", alice.id, digest("t1"), 100, 1'000));
+  ASSERT_TRUE(store_->change_password(alice.id, alice.password_hash, "rehashed", false, 110));
+  EXPECT_TRUE(store_->caller_by_login(alice.id, "f1")->login_stands);
+  EXPECT_EQ(store_->change_password(alice.id, alice.password_hash, "late", true, 120).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->user_by_id(alice.id)->password_hash, "rehashed");
+  ASSERT_TRUE(store_->change_password(alice.id, "rehashed", "new", true, 130));
+  EXPECT_FALSE(store_->caller_by_login(alice.id, "f1")->login_stands);
+}
+
+TEST_P(StoreContract, OneTimeCodesAreConfirmedAndThenGoodOnce) {
+  const auto alice = make_user("alice");
+  EXPECT_EQ(store_->enrol_totp(alice.id, as_bytes("s"), 100).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->add_user(alice));
+  EXPECT_EQ(store_->totp(alice.id).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->enrol_totp(alice.id, as_bytes("first"), 100));
+  ASSERT_TRUE(store_->enrol_totp(alice.id, as_bytes("second"), 101));
+  EXPECT_FALSE(store_->totp(alice.id)->confirmed);
+  EXPECT_FALSE(*store_->spend_totp_step(alice.id, 5)) << "it is not in force";
+  EXPECT_EQ(store_->confirm_totp(alice.id, as_bytes("first"), 7, {}, 102).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->confirm_totp(alice.id, as_bytes("second"), 7, {digest("r1"), digest("r2")}, 102));
+  EXPECT_EQ(store_->confirm_totp(alice.id, as_bytes("second"), 8, {}, 103).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->enrol_totp(alice.id, as_bytes("third"), 104).error(), StoreError::kExists);
+  const auto record = store_->totp(alice.id);
+  EXPECT_TRUE(record->confirmed);
+  EXPECT_EQ(as_text(record->sealed), "second");
+  EXPECT_EQ(record->recovery_codes, 2u);
+
+  EXPECT_FALSE(*store_->spend_totp_step(alice.id, 7)) << "it confirmed";
+  EXPECT_TRUE(*store_->spend_totp_step(alice.id, 9));
+  EXPECT_FALSE(*store_->spend_totp_step(alice.id, 9));
+  EXPECT_FALSE(*store_->spend_totp_step(alice.id, 8)) << "an older one";
+  EXPECT_TRUE(*store_->spend_recovery_code(alice.id, digest("r1")));
+  EXPECT_FALSE(*store_->spend_recovery_code(alice.id, digest("r1")));
+  EXPECT_FALSE(*store_->spend_recovery_code(UserId(), digest("r2")));
+
+  ASSERT_TRUE(store_->remove_totp(alice.id));
+  EXPECT_EQ(store_->remove_totp(alice.id).error(), StoreError::kNotFound);
+  EXPECT_FALSE(*store_->spend_recovery_code(alice.id, digest("r2"))) << "they went along";
+  ASSERT_TRUE(store_->enrol_totp(alice.id, as_bytes("again"), 110));
+  ASSERT_TRUE(store_->remove_user(alice.id));
+  EXPECT_EQ(store_->totp(alice.id).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, ACodeIsGoodOnceAmongManyThreads) {
+  const auto alice = make_user("alice");
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->enrol_totp(alice.id, as_bytes("s"), 100));
+  ASSERT_TRUE(store_->confirm_totp(alice.id, as_bytes("s"), 7, {}, 101));
+  std::atomic<int> taken = 0;
+  std::vector<std::thread> threads;
+  threads.reserve(8);
+  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { taken += *store_->spend_totp_step(alice.id, 9) ? 1 : 0; });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(taken, 1);
+}
+
+TEST_P(StoreContract, InvitesAreGoodForANumberAndATime) {
+  const InviteRecord invite{"i1", digest("invite"), api::Role::kOperator, "user:root", 100, 200, 2};
+  ASSERT_TRUE(store_->add_invite(invite));
+  EXPECT_EQ(store_->invite(digest("invite"), 150)->role, api::Role::kOperator);
+  EXPECT_EQ(store_->invite(digest("other"), 150).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->invite(digest("invite"), 200).error(), StoreError::kNotFound);
+  const auto alice = store_->redeem_invite(digest("invite"), make_user("alice"), 150);
+  ASSERT_TRUE(alice);
+  EXPECT_EQ(alice->role, api::Role::kOperator);
+  EXPECT_EQ(store_->user_by_name("alice")->role, api::Role::kOperator);
+  EXPECT_EQ(store_->redeem_invite(digest("invite"), make_user("alice"), 151).error(), StoreError::kExists);
+  EXPECT_EQ(store_->invite(digest("invite"), 152)->uses_left, 1u) << "a name that is taken costs no use";
+  EXPECT_EQ(store_->redeem_invite(digest("invite"), make_user("bob"), 200).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->redeem_invite(digest("invite"), make_user("bob"), 160));
+  EXPECT_EQ(store_->redeem_invite(digest("invite"), make_user("carol"), 161).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->user_by_name("carol").error(), StoreError::kNotFound);
+  EXPECT_GE(*store_->purge({}, 161), 1u) << "used up";
+}
+
+TEST_P(StoreContract, AnInviteForOneIsForOneAmongManyThreads) {
+  ASSERT_TRUE(store_->add_invite({"i1", digest("invite"), api::Role::kUser, "user:root", 100, 200, 1}));
+  std::vector<UserRecord> users;
+  for (int i = 0; i < 6; ++i) users.push_back(make_user("user" + std::to_string(i)));
+  std::atomic<int> made = 0;
+  std::vector<std::thread> threads;
+  for (const auto& user : users)
+    threads.emplace_back([&, user] { made += store_->redeem_invite(digest("invite"), user, 150) ? 1 : 0; });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(store_->users("", 10)->size(), 1u);
+}
+
+TEST_P(StoreContract, ApiKeysBelongToTheirUser) {
+  const auto alice = make_user("alice"), bob = make_user("bob");
+  ApiKeyRecord key{"k1", alice.id, "backup", digest("hk_1"), api::Role::kOperator, 100, 500, std::nullopt};
+  EXPECT_EQ(store_->add_api_key(key).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->add_user(bob));
+  ASSERT_TRUE(store_->add_api_key(key));
+  const auto caller = store_->caller_by_key(digest("hk_1"));
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(caller->user.id, alice.id);
+  EXPECT_EQ(caller->key.name, "backup");
+  EXPECT_EQ(caller->key.role, api::Role::kOperator);
+  EXPECT_EQ(caller->key.expires_at, 500);
+  EXPECT_EQ(caller->key.last_used_at, std::nullopt);
+  EXPECT_EQ(store_->caller_by_key(digest("hk_2")).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->record_key_use("k1", 150));
+  EXPECT_EQ(store_->api_keys(alice.id)->front().last_used_at, 150);
+
+  key.id = "k2";
+  key.digest = digest("hk_2");
+  EXPECT_EQ(store_->add_api_key(key).error(), StoreError::kExists) << "one of this name";
+  EXPECT_TRUE(store_->api_keys(bob.id)->empty());
+  EXPECT_EQ(store_->remove_api_key(bob.id, "k1").error(), StoreError::kNotFound) << "another's";
+  ASSERT_TRUE(store_->remove_api_key(alice.id, "k1"));
+  EXPECT_EQ(store_->caller_by_key(digest("hk_1")).error(), StoreError::kNotFound);
+
+  for (std::size_t i = 0; i < kMaxApiKeys; ++i) {
+    const auto name = "key" + std::to_string(i);
+    ASSERT_TRUE(store_->add_api_key({name, alice.id, name, digest(name), api::Role::kUser, 100, {}, {}}));
+  }
+  EXPECT_EQ(store_->add_api_key(key).error(), StoreError::kFull);
+  ASSERT_TRUE(store_->remove_user(alice.id));
+  EXPECT_EQ(store_->caller_by_key(digest("key0")).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, TheAllowListHoldsNetworksAndIdentities) {
+  const auto identity = crypto::public_key_of_ed25519(crypto::make_ed25519_key(random_));
+  const AllowEntry network{"a1", IpPrefix::parse("192.0.2.0/24"), std::nullopt, "the office", "user:root", 100};
+  const AllowEntry key{"a2", std::nullopt, identity, "", "user:root", 101};
+  ASSERT_TRUE(store_->add_allow_entry(network));
+  ASSERT_TRUE(store_->add_allow_entry(key));
+  auto again = network;
+  again.id = "a3";
+  EXPECT_EQ(store_->add_allow_entry(again).error(), StoreError::kExists);
+  const auto entries = store_->allow_entries();
+  ASSERT_EQ(entries->size(), 2u);
+  EXPECT_EQ(entries->front().network, network.network);
+  EXPECT_EQ(entries->front().note, "the office");
+  EXPECT_EQ(entries->back().identity_key, identity);
+  ASSERT_TRUE(store_->remove_allow_entry("a1"));
+  EXPECT_EQ(store_->remove_allow_entry("a1").error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->allow_entries()->size(), 1u);
+}
+
+TEST(SqliteStore, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
+  const auto forged = [](const std::string& sql) {
+    SqliteSubject subject;
+    const auto store = subject.open();
+    for (int i = 0; i < 6; ++i) EXPECT_TRUE(store->add_audit(entry(100 + i, "user:" + std::to_string(i))));
+    SQLite::Database(subject.file().string(), SQLite::OPEN_READWRITE).exec("DROP TRIGGER audit_append_only; " + sql);
+    return faults_of(*store);
+  };
+  EXPECT_EQ(forged(""), 0u);
+  EXPECT_EQ(forged("UPDATE audit SET outcome = 'denied' WHERE id = 3"), 1u);
+  EXPECT_EQ(forged("UPDATE audit SET hash = x'00' WHERE id = 6"), 2u) << "the entry, and the head";
+  EXPECT_EQ(forged("DELETE FROM audit WHERE id = 3"), 1u);
+  EXPECT_EQ(forged("DELETE FROM audit WHERE id > 3"), 1u);
+  EXPECT_EQ(forged("UPDATE audit SET id = 100 WHERE id = 2; UPDATE audit SET id = 2 WHERE id = 3; "
+                   "UPDATE audit SET id = 3 WHERE id = 100"),
+            3u);
+  EXPECT_EQ(forged("INSERT INTO audit VALUES (0, 1, 'a', '', 'b', 'c', 'ok', x'')"), 1u);
+  EXPECT_EQ(forged("INSERT INTO audit VALUES (7, 1, 'a', '', 'b', 'c', 'ok', x'')"), 2u);
+}
+
+TEST(SqliteStore, AnAuditFromBeforeTheChainIsKept) {
+  SqliteSubject subject;
+  subject.open();
+  {
+    // As the version before left it.
+    SQLite::Database old(subject.file().string(), SQLite::OPEN_READWRITE);
+    old.exec(
+        "DROP TABLE audit_chain; DROP TABLE totp_secrets; DROP TABLE recovery_codes; DROP TABLE invites; "
+        "DROP TABLE api_keys; DROP TABLE allow_entries; ALTER TABLE audit DROP COLUMN hash; PRAGMA user_version = 1; "
+        "INSERT INTO audit (time, actor, address, action, object, outcome) VALUES (1, 'a', '', 'b', 'c', 'ok')");
+  }
+  const auto store = subject.open();
+  ASSERT_TRUE(store->add_audit(entry(100)));
+  EXPECT_EQ(store->audit(std::nullopt, 10)->size(), 2u);
+  EXPECT_EQ(check_audit(*store)->unchained, 1u);
+  EXPECT_EQ(faults_of(*store), 0u);
+  Retention retention;
+  retention.audit = 50;
+  ASSERT_TRUE(store->purge(retention, 120));
+  EXPECT_EQ(store->audit(std::nullopt, 10)->size(), 1u);
+  EXPECT_EQ(faults_of(*store), 0u);
+  SQLite::Database(subject.file().string(), SQLite::OPEN_READWRITE)
+      .exec("DROP TRIGGER audit_append_only; UPDATE audit SET outcome = 'denied'");
+  EXPECT_EQ(faults_of(*store), 1u) << "what came after is bound";
+}
+
+}  // namespace
+}  // namespace higgs::boson
