@@ -18,6 +18,7 @@ constexpr const char* kExamples = R"(Examples:
   bosonserver user add alice --role admin        # the first admin; asks for the password
   bosonserver run                                # everything by default: port 8443, embedded store
   bosonserver run --public-url https://vpn.example:8443 --dns 9.9.9.9
+  bosonserver run --store 'postgresql://higgs@db/higgs?sslmode=verify-full' --store-password-file /etc/higgs/db
   bosonserver pin                                # what nodes and clients give as --pin
   bosonserver check-config --config /etc/higgs/bosonserver.toml
 )";
@@ -54,6 +55,15 @@ class CommandLine {
     user_list_ = user_->add_subcommand("list", "list accounts");
     add_state(*user_list_);
 
+    migrate_ = app_.add_subcommand("migrate", "the tables of the store; `run` brings them up to date by itself");
+    migrate_->require_subcommand(1);
+    migrate_status_ = migrate_->add_subcommand("status", "say which changes are missing");
+    migrate_up_ = migrate_->add_subcommand("up", "apply what is missing");
+    for (auto* command : {migrate_status_, migrate_up_}) {
+      add_state(*command);
+      command->add_flag("--json", json_, "for scripts");
+    }
+
     endpoints_ = app_.add_subcommand("endpoints", "print the table of endpoints")->group("");
     endpoints_->add_flag("--json", json_, "as JSON, the only form");
   }
@@ -75,7 +85,8 @@ class CommandLine {
  private:
   void add_state(CLI::App& command) {
     command.add_option("--state-dir", state_dir_, "keys, certificate and the embedded store");
-    command.add_option("--store", store_, "sqlite:PATH");
+    command.add_option("--store", store_, "sqlite:PATH or postgresql://USER@HOST/DATABASE");
+    command.add_option("--store-password-file", store_password_file_, "file with the password for PostgreSQL");
     command.add_option("--config", config_, "TOML file");
   }
 
@@ -84,6 +95,7 @@ class CommandLine {
     for (const auto& problem : problems) std::cerr << "bosonserver: " << config::to_string(problem) << '\n';
     if (state_dir_) settings_.state_dir = *state_dir_;
     if (store_) settings_.store = store_;
+    if (store_password_file_) settings_.store_password_file = store_password_file_;
     if (const auto fault = store_ ? fault_of_store_url(*store_) : std::nullopt) {
       std::cerr << "bosonserver: --store " << *fault << '\n';
       return false;
@@ -101,6 +113,8 @@ class CommandLine {
     if (run_->parsed()) return print_ ? 0 : run_server(settings_);
     if (pin_->parsed()) return print_pin(settings_);
     if (user_list_->parsed()) return list_users(settings_);
+    if (migrate_status_->parsed()) return migration_status(settings_, json_);
+    if (migrate_up_->parsed()) return migrate_up(settings_, json_);
     new_user_.role = api::parse_role(role_).value_or(api::Role::kUser);
     new_user_.password_file = password_file_;
     return add_user(settings_, new_user_);
@@ -110,9 +124,10 @@ class CommandLine {
   ServerSettings settings_;
   config::Schema schema_;
   CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *user_ = nullptr, *user_add_ = nullptr,
-           *user_list_ = nullptr, *endpoints_ = nullptr;
+           *user_list_ = nullptr, *migrate_ = nullptr, *migrate_status_ = nullptr, *migrate_up_ = nullptr,
+           *endpoints_ = nullptr;
   std::optional<std::filesystem::path> config_;
-  std::optional<std::filesystem::path> state_dir_;
+  std::optional<std::filesystem::path> state_dir_, store_password_file_;
   std::optional<std::string> store_, password_file_;
   std::string role_ = "user";
   NewUser new_user_;

@@ -21,6 +21,9 @@ struct NewUser {
 /// Works while a server runs on the same state directory.
 int add_user(const ServerSettings& settings, const NewUser& user);
 int list_users(const ServerSettings& settings);
+/// Prints which changes of the store's tables are applied and which are missing; changes nothing.
+int migration_status(const ServerSettings& settings, bool json);
+int migrate_up(const ServerSettings& settings, bool json);
 int print_pin(const ServerSettings& settings);
 
 }  // namespace higgs::boson

@@ -73,6 +73,14 @@ struct NodeRecord {
   }
 };
 
+/// What the answer to a heartbeat depends on.
+struct HeartbeatOutcome {
+  NodeAdmission admission = NodeAdmission::kApproved;  ///< kBanned: it was not recorded
+  std::uint32_t heartbeat_interval = 30;               ///< seconds
+  bool status_changed = false;
+  bool actions_wait = false;
+};
+
 struct SessionRow {
   SessionId id;
   UserId user;

@@ -130,9 +130,9 @@ Result<std::vector<SessionId>> SqlStore::end_sessions(std::string_view statement
 
 Result<std::vector<SessionId>> SqlStore::end_expired_sessions(std::int64_t now) {
   return end_sessions(
-      "UPDATE sessions SET ended_at = $1, end_reason = 'expired' WHERE ended_at IS NULL AND expires_at <= $1 "
-      "RETURNING id",
-      now);
+      "UPDATE sessions SET ended_at = $1, end_reason = 'expired' WHERE ended_at IS NULL AND id IN "
+      "(SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= $1 LIMIT $2) RETURNING id",
+      now, kMaxPage);
 }
 
 Result<std::vector<SessionId>> SqlStore::end_sessions_of_node(NodeId node, const std::string& reason,

@@ -54,9 +54,10 @@ class SqlStore final : public Store {
   Result<NodeRecord> register_node(const NodeRecord& node) override;
   Result<NodeRecord> node(NodeId id) override;
   Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) override;
-  Result<void> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
-                                const IpAddress& address, std::int64_t now) override;
-  Result<void> set_node_status(NodeId id, api::NodeStatus status) override;
+  Result<HeartbeatOutcome> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
+                                            const IpAddress& address, std::int64_t now) override;
+  Result<std::vector<NodeRecord>> silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) override;
+  Result<bool> set_node_offline(NodeId id, std::int64_t last_seen) override;
   Result<void> set_node_admission(NodeId id, NodeAdmission admission) override;
   Result<void> set_node_server(NodeId id, ServerId server) override;
   Result<void> clear_node_server(NodeId id, ServerId server) override;
