@@ -163,7 +163,7 @@ Result<HeartbeatOutcome> SqlStore::record_heartbeat(NodeId id, api::NodeStatus s
 Result<std::vector<NodeRecord>> SqlStore::silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) {
   return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
     return nodes_of(*db.query(HIGGS_NODE_SELECT
-                              " FROM nodes WHERE status <> 'offline' AND admission = 'approved' "
+                              "WHERE status <> 'offline' AND admission = 'approved' "
                               "AND last_seen + heartbeat_interval * $1 < $2 ORDER BY last_seen LIMIT $3",
                               missed, now, std::min(limit, kMaxPage)));
   });
