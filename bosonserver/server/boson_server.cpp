@@ -11,7 +11,7 @@
 #include "bosonserver/api/gateway.h"
 #include "bosonserver/api/maintenance.h"
 #include "bosonserver/api/tokens.h"
-#include "bosonserver/cache/memory_cache.h"
+#include "bosonserver/cache/shared_state.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/relay_adapter.h"
@@ -75,13 +75,13 @@ class BosonServer::Impl {
         certificate(load_or_make_certificate(settings)),
         turn(settings, random),
         store(settings.store_file()),
-        cache([] { return runtime::now().monotonic; }),
+        shared(settings.cache, random, [] { return runtime::now().monotonic; }),
         keys(store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
              clock ? clock().wall : runtime::now().wall),
         directory(store),
         services{settings.api,
                  store,
-                 cache,
+                 shared.cache(),
                  keys,
                  directory,
                  adapter,
@@ -184,7 +184,8 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, *relay, paths, *stun, turn, *api_http, store_pool, password_pool, *worker};
+      const ScrapeSources sources{services, shared,    *relay,     paths,         *stun,
+                                  turn,     *api_http, store_pool, password_pool, *worker};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -198,7 +199,7 @@ class BosonServer::Impl {
   ServerCertificate certificate;
   TurnDesk turn;
   SqliteStore store;
-  MemoryCache cache;
+  SharedState shared;
   KeyRing keys;
   NodeDirectory directory;
   RelayAdapter adapter;

@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/cache/cache_settings.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
 #include "runtime/log.h"
@@ -26,7 +27,8 @@ struct ServerSettings {
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
   std::optional<std::string> store;                               ///< "sqlite:PATH"; unset: in the state directory
-  unsigned io_threads = 0;                                        ///< 0: one for each core
+  CacheSettings cache;
+  unsigned io_threads = 0;  ///< 0: one for each core
   unsigned store_threads = 4;
   unsigned password_threads = 2;
   unsigned relay_workers = 0;
