@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/cache/cache_settings.h"
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
@@ -26,9 +27,10 @@ struct ServerSettings {
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
-  std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
-  std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL
-  unsigned io_threads = 0;                                        ///< 0: one for each core
+  std::optional<std::string> store;                          ///< its URL; unset: SQLite in the state directory
+  std::optional<std::filesystem::path> store_password_file;  ///< for PostgreSQL
+  CacheSettings cache;
+  unsigned io_threads = 0;  ///< 0: one for each core
   unsigned store_threads = 4;
   unsigned password_threads = 2;
   unsigned relay_workers = 0;
