@@ -13,6 +13,7 @@
 #include "bosonserver/api/settings.h"
 #include "bosonserver/api/turn_control.h"
 #include "bosonserver/cache/cache.h"
+#include "bosonserver/geo/places.h"
 #include "bosonserver/store/store.h"
 
 namespace higgs::boson {
@@ -23,6 +24,7 @@ struct Services {
   Cache& cache;
   KeyRing& keys;
   NodeDirectory& directory;
+  const Places& places;
   RelayControl& relay;
   TurnControl& turn;
   RandomSource& random;

@@ -12,6 +12,7 @@
 #include "bosonserver/api/maintenance.h"
 #include "bosonserver/api/tokens.h"
 #include "bosonserver/cache/memory_cache.h"
+#include "bosonserver/geo/places.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/relay_adapter.h"
@@ -79,11 +80,13 @@ class BosonServer::Impl {
         keys(store, load_or_make_sealing_key(settings.state_dir, random), random, settings.api.key_rotation,
              clock ? clock().wall : runtime::now().wall),
         directory(store),
+        places(settings.geoip_database ? Places(*settings.geoip_database) : Places()),
         services{settings.api,
                  store,
                  cache,
                  keys,
                  directory,
+                 places,
                  adapter,
                  turn,
                  random,
@@ -201,6 +204,7 @@ class BosonServer::Impl {
   MemoryCache cache;
   KeyRing keys;
   NodeDirectory directory;
+  Places places;
   RelayAdapter adapter;
   Services services;
   ServerMetrics metrics;

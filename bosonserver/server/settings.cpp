@@ -102,6 +102,8 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
   schema.add("tls.private_key", private_key, {.description = "PEM file"});
   schema.add("store", store, {.description = "sqlite:PATH; default: store.db in the state directory"});
+  schema.add("geoip_database", geoip_database,
+             {.description = "MaxMind DB file (cities) that tells where addresses are, for nodes that do not say"});
   schema.add("threads.io", io_threads, {.description = "0: one for each core"}, in_range(0u, 256u));
   schema.add("threads.store", store_threads, {.description = "for calls to the store"}, in_range(1u, 64u));
   schema.add("threads.password", password_threads, {.description = "for hashing passwords"}, in_range(1u, 64u));

@@ -26,6 +26,7 @@ struct ServerSettings {
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
   std::optional<std::string> store;                               ///< "sqlite:PATH"; unset: in the state directory
+  std::optional<std::filesystem::path> geoip_database;            ///< MaxMind DB; unset: places are what nodes say
   unsigned io_threads = 0;                                        ///< 0: one for each core
   unsigned store_threads = 4;
   unsigned password_threads = 2;
