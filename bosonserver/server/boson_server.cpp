@@ -12,6 +12,7 @@
 #include "bosonserver/api/maintenance.h"
 #include "bosonserver/api/tokens.h"
 #include "bosonserver/cache/shared_state.h"
+#include "bosonserver/geo/places.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
@@ -82,20 +83,11 @@ class BosonServer::Impl {
         keys(*store, sealer, random, settings.api.key_rotation, clock().wall),
         cluster(*store, shared.presence(), shared.events(), clock, server_id),
         directory(*store),
-        services{settings.api,
-                 *store,
-                 shared.cache(),
-                 keys,
-                 sealer,
-                 passwords,
-                 directory,
-                 adapter,
-                 turn,
-                 cluster.view(),
-                 random,
-                 clock,
-                 LocalNames::of_this_machine(),
-                 server_id},
+        places(settings.geoip_database ? Places(*settings.geoip_database) : Places()),
+        services{
+            settings.api, *store,  shared.cache(), keys,           sealer, passwords, directory,
+            places,       adapter, turn,           cluster.view(), random, clock,     LocalNames::of_this_machine(),
+            server_id},
         ledger(
             services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster) {}
 
@@ -233,6 +225,7 @@ class BosonServer::Impl {
   Cluster cluster;
   Passwords passwords{random};
   NodeDirectory directory;
+  Places places;
   RelayAdapter adapter;
   Services services;
   ServerMetrics metrics;

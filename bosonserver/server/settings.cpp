@@ -109,6 +109,8 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("store_password_file", store_password_file,
              {.description = "file with the password for PostgreSQL; else the variable PGPASSWORD"});
   cache.declare(schema);
+  schema.add("geoip_database", geoip_database,
+             {.description = "MaxMind DB file (cities) that tells where addresses are, for nodes that do not say"});
   schema.add("threads.io", io_threads, {.description = "0: one for each core"}, in_range(0u, 256u));
   schema.add("threads.store", store_threads, {.description = "for calls to the store"}, in_range(1u, 64u));
   schema.add("threads.password", password_threads, {.description = "for hashing passwords"}, in_range(1u, 64u));

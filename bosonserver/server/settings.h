@@ -27,10 +27,11 @@ struct ServerSettings {
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
-  std::optional<std::string> store;                          ///< its URL; unset: SQLite in the state directory
-  std::optional<std::filesystem::path> store_password_file;  ///< for PostgreSQL
+  std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
+  std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL
   CacheSettings cache;
-  unsigned io_threads = 0;  ///< 0: one for each core
+  std::optional<std::filesystem::path> geoip_database;  ///< MaxMind DB; unset: places are what nodes say
+  unsigned io_threads = 0;                              ///< 0: one for each core
   unsigned store_threads = 4;
   unsigned password_threads = 2;
   unsigned relay_workers = 0;
