@@ -24,6 +24,7 @@ PURE = {
     "path": {"base", "crypto", "stun", "turn", "ice", "relay"},
     "api": {"base", "crypto", "jwt"},
     "config": {"base"},
+    "mmdb": {"base"},
 }
 SANS_IO = set(PURE)
 RUNTIME = {"runtime": set(PURE), "net": set(PURE) | {"runtime"}, "tunnel": set(PURE) | {"runtime", "net"}}

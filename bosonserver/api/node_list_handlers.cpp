@@ -25,7 +25,7 @@ api::NodeSummary summary_of(const Call& call, const NodeRecord& node) {
   api::NodeSummary summary;
   summary.node_id = node.id;
   summary.status = current_status(node, is_linked(call.services, node), call.seconds());
-  summary.location = node.location;
+  summary.location = call.services.places.shown_location(node);
   summary.nat_type = node.network_info.nat_type;
   summary.capabilities = node.capabilities;
   summary.active_connections = node.metrics.active_connections;

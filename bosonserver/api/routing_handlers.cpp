@@ -1,6 +1,7 @@
 // A route for a client: the best nodes, and a session on the first of them that has room.
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <sstream>
 
@@ -24,10 +25,11 @@ RouteCandidate candidate_of(const Call& call, const NodeRecord& node) {
   candidate.id = node.id;
   candidate.relay_link_up = is_linked(call.services, node);
   candidate.status = current_status(node, candidate.relay_link_up, call.seconds());
-  if (node.location) {
-    candidate.country = node.location->country;
-    candidate.region = node.location->region;
-  }
+  auto place = call.services.places.of_node(node);
+  candidate.country = std::move(place.country);
+  candidate.region = std::move(place.region);
+  candidate.city = std::move(place.city);
+  candidate.coordinates = place.coordinates;
   candidate.nat_type = node.network_info.nat_type;
   candidate.capabilities = node.capabilities;
   candidate.metrics = node.metrics;
@@ -35,8 +37,23 @@ RouteCandidate candidate_of(const Call& call, const NodeRecord& node) {
   return candidate;
 }
 
-/// Where the client is, coarsely: its network. Clients of one bucket share cached answers.
-std::string geographic_bucket(const Call& call) {
+/// Measured latencies of clients count in steps of this, so that they share cached answers.
+constexpr double kLatencyStepMs = 10;
+
+RouteQuery query_of(const Call& call, const api::RoutingRequest& body) {
+  RouteQuery query{body.target_node_id, body.requirements, body.client_network_info.nat_type, {}, {}};
+  query.client_coordinates = call.services.places.of_client(call.address()).coordinates;
+  if (call.request.round_trip) {
+    const std::chrono::duration<double, std::milli> measured = *call.request.round_trip;
+    query.client_latency = std::round(measured.count() / kLatencyStepMs) * kLatencyStepMs;
+  }
+  return query;
+}
+
+/// Where the client is, coarsely: its place, or else its network. Clients of one bucket share cached answers.
+std::string geographic_bucket(const Call& call, const RouteQuery& query) {
+  if (const auto& place = query.client_coordinates)
+    return std::to_string(std::lround(place->latitude)) + "," + std::to_string(std::lround(place->longitude));
   const auto from = call.address();
   return IpPrefix::make(from, from.is_v4() ? 16 : 32)->to_string();
 }
@@ -47,9 +64,10 @@ std::string cache_key(const Call& call, const RouteQuery& query) {
     return value ? std::to_string(value->size()) + ":" + *value : "-";
   };
   const auto& wanted = query.requirements;
-  return "routes|" + geographic_bucket(call) + "|" + (query.target ? to_string(*query.target) : "-") + "|" +
-         std::string(api::to_string(query.client_nat)) + "|" + number(wanted.min_bandwidth) + "|" +
-         number(wanted.max_latency) + "|" + text(wanted.preferred_country) + "|" + text(wanted.preferred_location);
+  return "routes|" + geographic_bucket(call, query) + "|" + number(query.client_latency) + "|" +
+         (query.target ? to_string(*query.target) : "-") + "|" + std::string(api::to_string(query.client_nat)) + "|" +
+         number(wanted.min_bandwidth) + "|" + number(wanted.max_latency) + "|" + text(wanted.preferred_country) + "|" +
+         text(wanted.preferred_location);
 }
 
 std::string write_routes(const std::vector<RankedRoute>& routes) {
@@ -211,8 +229,7 @@ net::HttpResponse request_route(Call& call) {
     return problem_answer(409, "too-many-sessions", "This account has too many sessions",
                           "end one, or wait for abandoned ones to expire");
 
-  const auto ranking =
-      find_routes(call, {body->target_node_id, body->requirements, body->client_network_info.nat_type});
+  const auto ranking = find_routes(call, query_of(call, *body));
   if (!ranking) return store_failure(ranking.error(), "node");
   std::uint32_t full = 0;
   for (const auto& route : ranking->routes) {

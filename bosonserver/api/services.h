@@ -16,6 +16,7 @@
 #include "bosonserver/api/settings.h"
 #include "bosonserver/api/turn_control.h"
 #include "bosonserver/cache/cache.h"
+#include "bosonserver/geo/places.h"
 #include "bosonserver/store/store.h"
 
 namespace higgs::boson {
@@ -28,6 +29,7 @@ struct Services {
   const Sealer& sealer;
   Passwords& passwords;
   NodeDirectory& directory;
+  const Places& places;
   RelayControl& relay;
   TurnControl& turn;
   ClusterView& cluster;

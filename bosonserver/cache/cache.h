@@ -1,5 +1,5 @@
-// What may be lost: answers that are cheap to make again, and counters of rate limits. One implementation in process;
-// one over Redis follows for clusters, and cache_contract_test.cpp is run against each.
+// What may be lost: answers that are cheap to make again, and counters of rate limits. One implementation in process,
+// one over Redis for clusters; cache_contract_test.cpp is run against each.
 //
 // Any thread. An implementation may block: call it where the store is called.
 #pragma once

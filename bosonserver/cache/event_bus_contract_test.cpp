@@ -148,7 +148,8 @@ TEST_P(EventBusContract, ASlowHandlerHoldsUpNobodyAndIsToldWhatItMissed) {
   for (std::size_t i = 0; i < kMaxQueuedEvents + 10; ++i) ASSERT_TRUE(here_.publish("b", ""));
   EXPECT_GE(here_.stats().dropped, 10u);
   go.set_value();
-  EXPECT_TRUE(other.sees("resync"));
+  EXPECT_TRUE(other.sees_that(
+      [](const List& seen) { return std::count(seen.begin(), seen.end(), "b=") > 0 && seen.back() == "resync"; }));
   ASSERT_TRUE(here_.publish("c", ""));
   EXPECT_TRUE(other.sees("c="));
 }
@@ -196,6 +197,7 @@ class RedisEventBusTest : public ::testing::Test {
     Node(const RedisOptions& options, RandomSource& random)
         : redis(options, random), bus(redis, options, "higgs:", random) {}
     bool connected() const { return redis.connected() && bus.stats().connected; }
+    bool disconnected() const { return !redis.connected() && !bus.stats().connected; }
     RedisConnection redis;
     RedisEventBus bus;
   };
@@ -216,7 +218,7 @@ TEST_F(RedisEventBusTest, AfterAnOutageEverybodyIsToldToReadAgain) {
   EXPECT_TRUE(far.sees("resync")) << "what was before it listened is not known";
   EXPECT_TRUE(wait_until([&] { return one.connected() && two.connected(); }));
   server_.kill();
-  EXPECT_TRUE(wait_until([&] { return !one.connected() && !two.connected(); }));
+  EXPECT_TRUE(wait_until([&] { return one.disconnected() && two.disconnected(); }));
   ASSERT_TRUE(one.bus.publish("a", "1"));
   EXPECT_TRUE(here.sees("a=1")) << "this server's own subscribers need no Redis";
   EXPECT_EQ(one.bus.stats().lost, 1u);

@@ -76,7 +76,7 @@ Cache::Count RedisCache::count(const std::string& key, milliseconds window) {
       redis_.call({{"EVAL", kCount, "1", prefix_ + "n:" + key, std::to_string(window.count())}, is_pair_of_integers});
   if (!reply) return alone_.count(key, window);
   const auto counted = std::max<std::int64_t>(1, reply->elements[0].integer);
-  const milliseconds left(std::clamp<std::int64_t>(reply->elements[1].integer, 0, window.count()));
+  const milliseconds left(std::clamp<std::int64_t>(reply->elements[1].integer, 1, window.count()));
   return {static_cast<std::uint64_t>(counted), left};
 }
 

@@ -125,6 +125,8 @@ TEST_F(CommandLineTest, ChecksTheConfiguration) {
   EXPECT_EQ(
       run({"check-config", "--config", write("bad.toml", "[turn]\nrelay_addresses = [\"1.1.1.1\", \"1.1.1.2\"]\n")}),
       2);
+  EXPECT_EQ(run({"check-config", "--config", write("bad.toml", "cache = \"redis://u:secret@h/x\"\n")}), 2);
+  EXPECT_EQ(err_.find("secret"), std::string::npos) << err_;
   EXPECT_EQ(run({"check-config", "--config", "/nonexistent"}), 2);
 }
 
@@ -143,9 +145,11 @@ TEST_F(CommandLineTest, TheSecondStunAddressMustBeASecondOne) {
 }
 
 TEST_F(CommandLineTest, PrintsTheEffectiveConfiguration) {
-  EXPECT_EQ(run({"run", "--print-config", "--config", write("a.toml", "mtu = 1300\n"), "--listen", "127.0.0.1:9"}), 0);
+  const auto file = write("a.toml", "mtu = 1300\ncache = \"redis://:secret@127.0.0.1\"\n");
+  EXPECT_EQ(run({"run", "--print-config", "--config", file, "--listen", "127.0.0.1:9"}), 0);
   EXPECT_NE(out_.find("mtu = 1300"), std::string::npos) << out_;
   EXPECT_NE(out_.find("listen = \"127.0.0.1:9\""), std::string::npos) << out_;
+  EXPECT_NE(out_.find("cache = \"redis://:(hidden)@127.0.0.1:6379/0\""), std::string::npos) << out_;
 }
 
 TEST_F(CommandLineTest, HelpsAndComplains) {
@@ -161,6 +165,10 @@ TEST_F(CommandLineTest, HelpsAndComplains) {
 
 TEST_F(CommandLineTest, PasswordsNeverStandOnTheCommandLine) {
   EXPECT_EQ(run({"user", "add", "bob", "--password", "long enough", "--state-dir", state()}), 2);
+  EXPECT_EQ(run({"run", "--print-config", "--cache", "redis://:secret@127.0.0.1"}), 2);
+  EXPECT_NE(err_.find("cache_password_file"), std::string::npos) << err_;
+  EXPECT_EQ(err_.find("secret@"), std::string::npos) << err_;
+  EXPECT_EQ(run({"run", "--print-config", "--cache", "redis://127.0.0.1"}), 0);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "bosonserver/domain/address_allocation.h"
 #include "bosonserver/domain/admission.h"
+#include "bosonserver/domain/distance.h"
 #include "bosonserver/domain/liveness.h"
 #include "bosonserver/domain/lockout.h"
 #include "bosonserver/domain/route_scoring.h"
@@ -124,6 +125,64 @@ TEST_F(RouteScoring, OrdersByEveryPartOfTheCost) {
   EXPECT_TRUE(worse([](auto& n) { n.nat_type = api::NatType::kUdpBlocked; }));
   EXPECT_TRUE(worse([](auto& n) { n.status = api::NodeStatus::kDegraded; }));
   EXPECT_TRUE(worse([](auto& n) { n.relay_link_up = false; }));
+}
+
+TEST(Distance, IsThatOfTheGreatCircle) {
+  const api::Coordinates berlin{52.52, 13.405}, new_york{40.7128, -74.006}, sydney{-33.8688, 151.2093};
+  EXPECT_NEAR(distance_km(berlin, new_york), 6385, 5);
+  EXPECT_NEAR(distance_km(new_york, berlin), 6385, 5);
+  EXPECT_NEAR(distance_km(berlin, sydney), 16095, 20);
+  EXPECT_EQ(distance_km(berlin, berlin), 0);
+  EXPECT_NEAR(distance_km({0, 179.9}, {0, -179.9}), 22.2, 0.1) << "over the date line";
+  EXPECT_NEAR(distance_km({90, 0}, {-90, 77}), 20015, 1);
+}
+
+TEST(Distance, GivesTheTimeThatPacketsUsuallyTake) {
+  EXPECT_NEAR(round_trip_over_ms(0), 10, 0.01);
+  const auto over_the_atlantic = round_trip_over_ms(6385);
+  EXPECT_GT(over_the_atlantic, 80) << "measured between Berlin and New York: 80 to 110 ms";
+  EXPECT_LT(over_the_atlantic, 145);
+}
+
+TEST_F(RouteScoring, LatencyIsTheWholeWayWhereMeasuredAndTheDistanceWhereNot) {
+  query_.client_coordinates = {52.52, 13.405};
+  auto& node = add(20);
+  node.coordinates = {52.0, 13.0};
+  EXPECT_NEAR(*latency_of(node, query_), 11.3, 0.2) << "the way to the client is unknown";
+  query_.client_latency = 30;
+  EXPECT_EQ(latency_of(node, query_), 50) << "by way of the server";
+  node.metrics.latency = 0;
+  EXPECT_NEAR(*latency_of(node, query_), 11.3, 0.2) << "not measured yet";
+  node.coordinates.reset();
+  EXPECT_EQ(latency_of(node, query_), std::nullopt);
+  node.metrics.latency = 20;
+  query_.client_latency.reset();
+  EXPECT_EQ(latency_of(node, query_), 20);
+}
+
+TEST_F(RouteScoring, TheNearerOfTwoUnmeasuredNodesComesFirst) {
+  query_.client_coordinates = {52.52, 13.405};
+  add(0).coordinates = {40.7, -74.0};
+  add(0);  // nowhere
+  const auto near = add(0).id;
+  nodes_.back().coordinates = {48.9, 2.4};
+  const auto routes = rank().routes;
+  ASSERT_EQ(routes.size(), 3u);
+  EXPECT_EQ(routes[0].id, near);
+  EXPECT_EQ(routes[1].id, nodes_[0].id);
+  EXPECT_EQ(routes[2].latency, 0) << "what is not known is not told";
+  query_.requirements.max_latency = 60;
+  EXPECT_EQ(rank().ruled_out.at("latency"), 1u);
+}
+
+TEST_F(RouteScoring, ALocationIsARegionOrACity) {
+  add(20).city = "Potsdam";
+  query_.requirements.preferred_location = "Potsdam";
+  EXPECT_EQ(rank().routes.size(), 1u);
+  query_.requirements.preferred_location = "Berlin";
+  EXPECT_EQ(rank().routes.size(), 1u);
+  query_.requirements.preferred_location = "Bonn";
+  EXPECT_TRUE(rank().routes.empty());
 }
 
 TEST_F(RouteScoring, SaysWhereADirectPathIsLikely) {

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "bosonserver/domain/distance.h"
+
 namespace higgs::boson {
 namespace {
 
-constexpr double kWorstLatencyMs = 500;  ///< at and above: 1
+constexpr double kWorstLatencyMs = 500;    ///< at and above: 1
+constexpr double kUnknownLatencyMs = 150;  ///< neither measured nor placed: neither near nor far
 constexpr double kWorstLossPercent = 10;
 constexpr double kAmpleMbps = 100;  ///< free bandwidth from which more makes no difference
 
@@ -23,8 +26,9 @@ const char* missed_requirement(const RouteCandidate& node, const RouteQuery& que
   if (node.status != api::NodeStatus::kOnline && node.status != api::NodeStatus::kDegraded) return "offline";
   if (!node.capabilities.routing || !node.capabilities.natting) return "no-exit";
   if (wanted.preferred_country && node.country != *wanted.preferred_country) return "country";
-  if (wanted.preferred_location && node.region != *wanted.preferred_location) return "location";
-  if (wanted.max_latency && node.metrics.latency > *wanted.max_latency) return "latency";
+  if (wanted.preferred_location && node.region != *wanted.preferred_location && node.city != *wanted.preferred_location)
+    return "location";
+  if (wanted.max_latency && latency_of(node, query).value_or(0) > *wanted.max_latency) return "latency";
   if (wanted.min_bandwidth && free_bandwidth(node) < *wanted.min_bandwidth) return "bandwidth";
   if (node.sessions >= node.capabilities.max_connections) return "full";
   return nullptr;
@@ -36,13 +40,22 @@ double cost_of(const RouteCandidate& node, const RouteQuery& query, const RouteW
       node.status == api::NodeStatus::kDegraded
           ? 1.0
           : std::max(share(node.sessions, node.capabilities.max_connections), share(node.metrics.cpu_usage, 100));
-  return weights.latency * share(node.metrics.latency, kWorstLatencyMs) +
+  return weights.latency * share(latency_of(node, query).value_or(kUnknownLatencyMs), kWorstLatencyMs) +
          weights.headroom * (1 - share(free_bandwidth(node), kAmpleMbps)) +
          weights.loss * share(node.metrics.packet_loss, kWorstLossPercent) + weights.load * load +
          weights.nat * nat_difficulty(query.client_nat, node.nat_type) + (node.relay_link_up ? 0 : weights.no_link);
 }
 
 }  // namespace
+
+std::optional<double> latency_of(const RouteCandidate& node, const RouteQuery& query) {
+  // A node that has measured nothing yet says 0.
+  const bool measured = node.metrics.latency > 0;
+  if (measured && query.client_latency) return *query.client_latency + node.metrics.latency;
+  if (query.client_coordinates && node.coordinates)
+    return round_trip_over_ms(distance_km(*query.client_coordinates, *node.coordinates));
+  return measured ? std::optional(node.metrics.latency) : std::nullopt;
+}
 
 double nat_difficulty(api::NatType client, api::NatType node) {
   using api::NatType;
@@ -71,8 +84,8 @@ Ranking rank_routes(const std::vector<RouteCandidate>& candidates, const RouteQu
       ++ranking.ruled_out[missed];
       continue;
     }
-    ranking.routes.push_back({node.id, cost_of(node, query, weights), node.metrics.latency, free_bandwidth(node),
-                              nat_difficulty(query.client_nat, node.nat_type) == 0});
+    ranking.routes.push_back({node.id, cost_of(node, query, weights), latency_of(node, query).value_or(0),
+                              free_bandwidth(node), nat_difficulty(query.client_nat, node.nat_type) == 0});
   }
   auto& routes = ranking.routes;
   std::sort(routes.begin(), routes.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });

@@ -28,7 +28,8 @@ struct RouteCandidate {
   NodeId id;
   api::NodeStatus status = api::NodeStatus::kOnline;  ///< see domain/liveness.h
   bool relay_link_up = true;
-  std::string country, region;  ///< empty: unknown
+  std::string country, region, city;  ///< empty: unknown
+  std::optional<api::Coordinates> coordinates;
   api::NatType nat_type = api::NatType::kUnknown;
   api::Capabilities capabilities;
   api::HeartbeatMetrics metrics;
@@ -39,12 +40,14 @@ struct RouteQuery {
   std::optional<NodeId> target;
   api::RouteRequirements requirements;
   api::NatType client_nat = api::NatType::kUnknown;
+  std::optional<api::Coordinates> client_coordinates;
+  std::optional<double> client_latency;  ///< ms, client to server; unknown behind a proxy
 };
 
 struct RankedRoute {
   NodeId id;
   double cost = 0;
-  double latency = 0;    ///< ms, server to node
+  double latency = 0;    ///< ms, client to node; 0: unknown
   double bandwidth = 0;  ///< Mbit/s free, down
   bool direct = false;   ///< by the NATs of both ends a direct path is likely
   friend bool operator==(const RankedRoute&, const RankedRoute&) = default;
@@ -54,6 +57,11 @@ struct Ranking {
   std::vector<RankedRoute> routes;                 ///< best first
   std::map<std::string, std::uint32_t> ruled_out;  ///< by the first requirement each node missed
 };
+
+/// ms from client to node: measured, by way of the server, or else by their distance. Where the server's way to the
+/// client is unknown and so is the distance, the rest of the way, which is what tells nodes apart. nullopt: nothing is
+/// known.
+std::optional<double> latency_of(const RouteCandidate& node, const RouteQuery& query);
 
 /// Costs that differ by less count as equal, and equals are shuffled, so that load spreads.
 inline constexpr double kEqualCosts = 0.05;

@@ -7,6 +7,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
+#include "bosonserver/cache/testing/redis_server.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/store_worker.h"
@@ -62,6 +63,17 @@ class Background : public ServerFixture {
   PathStatistics paths_{metrics_};
   NoWatch nodes_;
 
+  std::string metrics() {
+    boost::asio::ip::tcp::socket socket(io_);
+    const auto where = server_->metrics_endpoint();
+    socket.connect({boost::asio::ip::make_address(where.address.to_string()), where.port});
+    const std::string request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    boost::asio::write(socket, boost::asio::buffer(request));
+    std::string answer;
+    boost::system::error_code error;
+    boost::asio::read(socket, boost::asio::dynamic_buffer(answer), error);
+    return answer;
+  }
   SessionId open_session() {
     const auto user = token_of(add_user("u", api::Role::kUser));
     TestNode node(random_);
@@ -194,21 +206,43 @@ TEST_F(Background, AFullQueueIs503) {
 TEST_F(Background, MetricsHaveAListenerOfTheirOwn) {
   start();
   call("GET", "/healthz");
-  boost::asio::ip::tcp::socket socket(io_);
-  const auto where = server_->metrics_endpoint();
-  socket.connect({boost::asio::ip::make_address(where.address.to_string()), where.port});
-  const std::string request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  boost::asio::write(socket, boost::asio::buffer(request));
-  std::string answer;
-  boost::system::error_code error;
-  boost::asio::read(socket, boost::asio::dynamic_buffer(answer), error);
+  const auto answer = metrics();
   EXPECT_EQ(answer.rfind("HTTP/1.1 200", 0), 0u) << answer.substr(0, 200);
   EXPECT_NE(answer.find("higgs_http_requests_total{endpoint=\"/healthz\",method=\"GET\",status=\"200\"} 1"),
             std::string::npos);
   EXPECT_NE(answer.find("higgs_store_up 1"), std::string::npos);
+  EXPECT_NE(answer.find("higgs_cache_up 1"), std::string::npos);
+  EXPECT_EQ(answer.find("higgs_cache_commands_total"), std::string::npos) << "there is no Redis";
   EXPECT_NE(answer.find("higgs_relay_dropped_packets_total"), std::string::npos);
   EXPECT_NE(answer.find("higgs_session_paths{path=\"direct_v6\"} 0"), std::string::npos);
   EXPECT_NE(answer.find("higgs_path_changes_total{from=\"direct_v4\",to=\"relay\"} 0"), std::string::npos);
+}
+
+TEST_F(Background, ServersOfOneRedisShareTheirLimitsAndServeWithoutIt) {
+  RedisServer redis;
+  settings_.cache.location = CacheLocation::parse("redis://127.0.0.1:" + std::to_string(redis.port()));
+  settings_.api.rates.general = 4;
+  start();
+  const auto up = [&] { return metrics().find("higgs_cache_up 1") != std::string::npos; };
+  const auto listed = [&] { return outcome(call("GET", "/api/v1/nodes")); };
+  net::testing::run_until(io_, up);
+  EXPECT_EQ(listed(), "401 unauthorized");
+  EXPECT_EQ(listed(), "401 unauthorized");
+  restart();
+  net::testing::run_until(io_, up);
+  EXPECT_EQ(listed(), "401 unauthorized");
+  EXPECT_EQ(listed(), "401 unauthorized");
+  EXPECT_EQ(listed(), "429 too-many-requests") << "the one before has counted as well";
+  redis.kill();
+  net::testing::run_until(io_, [&] { return !up(); });
+  EXPECT_EQ(call("GET", "/readyz").status, 200u) << "it serves, if worse";
+  EXPECT_EQ(listed(), "401 unauthorized") << "each server counts alone";
+  EXPECT_EQ(metrics().find("higgs_cache_failures_total 0"), std::string::npos);
+  redis.start();
+  net::testing::run_until(io_, up);
+  EXPECT_NE(metrics().find("higgs_cache_reconnects_total 1"), std::string::npos);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(listed(), "401 unauthorized") << "Redis has begun anew";
+  EXPECT_EQ(listed(), "429 too-many-requests");
 }
 
 }  // namespace

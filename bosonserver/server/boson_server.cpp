@@ -10,9 +10,9 @@
 
 #include "bosonserver/api/gateway.h"
 #include "bosonserver/api/maintenance.h"
-#include "bosonserver/cache/local_event_bus.h"
-#include "bosonserver/cache/memory_cache.h"
-#include "bosonserver/cache/memory_presence.h"
+#include "bosonserver/api/tokens.h"
+#include "bosonserver/cache/shared_state.h"
+#include "bosonserver/geo/places.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
@@ -79,26 +79,16 @@ class BosonServer::Impl {
         server_id(load_or_make_server_id(settings.state_dir, random)),
         turn(settings, random),
         store(open_store(settings.store_settings())),
-        cache([] { return runtime::now().monotonic; }),
-        presence([] { return runtime::now().monotonic; }),
+        shared(settings.cache, random, [] { return runtime::now().monotonic; }),
         sealer(load_or_make_sealing_key(settings, random), random),
         keys(*store, sealer, random, settings.api.key_rotation, clock().wall),
-        cluster(*store, presence, bus, clock, server_id),
+        cluster(*store, shared.presence(), shared.events(), clock, server_id),
         directory(*store),
-        services{settings.api,
-                 *store,
-                 cache,
-                 keys,
-                 sealer,
-                 passwords,
-                 directory,
-                 adapter,
-                 turn,
-                 cluster.view(),
-                 random,
-                 clock,
-                 LocalNames::of_this_machine(),
-                 server_id},
+        places(settings.geoip_database ? Places(*settings.geoip_database) : Places()),
+        services{
+            settings.api, *store,  shared.cache(), keys,           sealer, passwords, directory,
+            places,       adapter, turn,           cluster.view(), random, clock,     LocalNames::of_this_machine(),
+            server_id},
         ledger(
             services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster) {}
 
@@ -215,7 +205,8 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, *relay, paths, *stun, turn, *api_http, store_pool, password_pool, *worker};
+      const ScrapeSources sources{services, shared,    *relay,     paths,         *stun,
+                                  turn,     *api_http, store_pool, password_pool, *worker};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -231,14 +222,13 @@ class BosonServer::Impl {
   const ServerId server_id;
   TurnDesk turn;
   std::unique_ptr<Store> store;
-  MemoryCache cache;
-  MemoryPresence presence;
-  LocalEventBus bus;
+  SharedState shared;
   Sealer sealer;
   KeyRing keys;
   Cluster cluster;
   Passwords passwords{random};
   NodeDirectory directory;
+  Places places;
   RelayAdapter adapter;
   Services services;
   ServerMetrics metrics;

@@ -27,7 +27,7 @@ class Cluster final : public NodeWatch {
   Cluster(Store& store, Presence& presence, EventBus& bus, std::function<Now()> clock, ServerId self);
   ~Cluster() override;
 
-  const ClusterView& view() const noexcept { return directory_; }
+  ClusterView& view() noexcept { return directory_; }
 
   /// From here on the others know of this server. `sessions`: how many the relay may hold.
   void start(boost::asio::io_context& context, Services& services, RelayServer& relay, ServerEntry self,

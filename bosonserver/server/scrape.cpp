@@ -1,6 +1,7 @@
 #include "bosonserver/server/scrape.h"
 
 #include "bosonserver/api/answers.h"
+#include "bosonserver/cache/shared_state.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/store_worker.h"
@@ -165,6 +166,29 @@ void add_nodes(Samples& out, Services& services) {
     out.gauge("higgs_sessions", "Sessions that have not ended", static_cast<double>(*sessions));
 }
 
+void add_cache(Samples& out, const SharedState& shared) {
+  const auto events = shared.event_stats();
+  out.gauge("higgs_cache_up", "Whether the shared cache can be reached and other servers are heard",
+            shared.connected() ? 1 : 0);
+  const auto event = [&](const char* reason, std::uint64_t count) {
+    out.labelled("higgs_cache_events_lost_total", "Events between servers that did not reach all", true, "reason",
+                 reason, static_cast<double>(count));
+  };
+  event("slow_handler", events.dropped);
+  event("unpublished", events.lost);
+  event("malformed", events.malformed);
+  const auto redis = shared.redis();
+  if (!redis) return;
+  out.counter("higgs_cache_commands_total", "Commands to Redis", static_cast<double>(redis->commands));
+  out.counter("higgs_cache_failures_total", "Of them without an answer, or refused",
+              static_cast<double>(redis->failures));
+  out.counter("higgs_cache_timeouts_total", "Connections to Redis given up because it did not answer",
+              static_cast<double>(redis->timeouts));
+  out.counter("higgs_cache_reconnects_total", "Connections to Redis that were made again",
+              static_cast<double>(redis->reconnects));
+  out.counter("higgs_cache_dropped_total", "Commands over a limit of ours", static_cast<double>(redis->dropped));
+}
+
 void add_pool(Samples& out, const char* name, const runtime::BlockingPool& pool) {
   out.labelled("higgs_pool_queued", "Calls that wait for a thread", false, "pool", name,
                static_cast<double>(pool.queued()));
@@ -183,6 +207,7 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
   }
   Samples out;
   add_nodes(out, sources.services);
+  add_cache(out, sources.shared);
   add_relay(out, sources.relay.stats());
   add_paths(out, sources.paths);
   add_stun(out, sources.stun.stats());

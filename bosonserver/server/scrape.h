@@ -16,12 +16,14 @@ namespace higgs::boson {
 
 class PathStatistics;
 class RelayServer;
+class SharedState;
 class StunServer;
 class StoreWorker;
 class TurnDesk;
 
 struct ScrapeSources {
   Services& services;
+  const SharedState& shared;
   const RelayServer& relay;
   const PathStatistics& paths;
   const StunServer& stun;

@@ -3,6 +3,8 @@
 #include "bosonserver/api/maintenance.h"
 #include "bosonserver/server/testing/server_fixture.h"
 #include "jwt/verifier.h"
+#include "mmdb/testing/writer.h"
+#include "runtime/files.h"
 
 namespace higgs::boson::testing {
 namespace {
@@ -72,6 +74,27 @@ TEST_F(SessionApi, WithoutTurnARouteOffersNone) {
   settings_.turn.enabled = false;
   begin();
   EXPECT_TRUE(route(alice_).selected_route.turn.empty());
+}
+
+TEST_F(SessionApi, ANodeThatNamesNoPlaceIsFoundWhereItsAddressIs) {
+  mmdb::testing::Writer world;
+  world.add("127.0.0.0/8", mmdb::testing::city_record("SE", "Stockholm", "Solna", 59.36, 18));
+  settings_.geoip_database = settings_.state_dir / "city.mmdb";
+  ASSERT_TRUE(runtime::write_file_atomic(*settings_.geoip_database, world.file()));
+  node_.country.clear();
+  begin();
+  const auto shown = decoded<api::NodeList>(call("GET", "/api/v1/nodes?country=SE&region=Stockholm", alice_)).nodes;
+  ASSERT_EQ(shown.size(), 1u);
+  EXPECT_EQ(shown[0].location->country, "SE");
+  EXPECT_FALSE(shown[0].location->coordinates);
+  auto body = routing_request();
+  body.requirements.preferred_country = "DE";
+  EXPECT_EQ(outcome(request_route(alice_, body)), "409 no-node-fits");
+  body.requirements.preferred_country = "SE";
+  body.requirements.preferred_location = "Solna";
+  const auto answer = decoded<api::RoutingResponse>(request_route(alice_, body));
+  EXPECT_EQ(answer.selected_route.node_endpoint.node_id, node_.id());
+  EXPECT_EQ(answer.routes[0].estimated_latency, 20) << "measured goes before distance";
 }
 
 TEST_F(SessionApi, ADirectPathIsToldWhereTheNatsAllowIt) {

@@ -112,6 +112,9 @@ void ServerSettings::declare(config::Schema& schema) {
       "sealing_key_file", sealing_key_file,
       {.description = "key that seals what the store keeps secret, 32 bytes in base64, the same for all servers of a "
                       "store; default: one of the state directory's"});
+  cache.declare(schema);
+  schema.add("geoip_database", geoip_database,
+             {.description = "MaxMind DB file (cities) that tells where addresses are, for nodes that do not say"});
   schema.add("threads.io", io_threads, {.description = "0: one for each core"}, in_range(0u, 256u));
   schema.add("threads.store", store_threads, {.description = "for calls to the store"}, in_range(1u, 64u));
   schema.add("threads.password", password_threads, {.description = "for hashing passwords"}, in_range(1u, 64u));

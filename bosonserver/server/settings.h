@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/cache/cache_settings.h"
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
@@ -29,7 +30,9 @@ struct ServerSettings {
   std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
   std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL
   std::optional<std::filesystem::path> sealing_key_file;          ///< unset: made in the state directory
-  unsigned io_threads = 0;                                        ///< 0: one for each core
+  CacheSettings cache;
+  std::optional<std::filesystem::path> geoip_database;  ///< MaxMind DB; unset: places are what nodes say
+  unsigned io_threads = 0;                              ///< 0: one for each core
   unsigned store_threads = 4;
   unsigned password_threads = 2;
   unsigned relay_workers = 0;

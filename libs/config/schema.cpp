@@ -128,6 +128,11 @@ bool Schema::given(std::string_view key) const {
                      [key](const auto& option) { return option->key == key && !option->from.empty(); });
 }
 
+bool Schema::given_by_flag(std::string_view key) const {
+  return std::any_of(options_.begin(), options_.end(),
+                     [key](const auto& option) { return option->key == key && option->flag_texts.has_value(); });
+}
+
 void Schema::bind_flags(CLI::App& command) {
   for (const auto& owned : options_) {
     auto* const option = owned.get();

@@ -96,6 +96,8 @@ class Schema {
   std::string effective_toml() const;
   /// Whether file, environment or a flag gave this key.
   bool given(std::string_view key) const;
+  /// Whether a flag gave it, which everybody on the machine can see.
+  bool given_by_flag(std::string_view key) const;
 
  private:
   using Texts = std::vector<std::string>;

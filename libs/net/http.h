@@ -1,6 +1,7 @@
 // HTTP/1.1 messages as values. Beast parses and serialises them inside http_server.cpp and http_client.cpp only.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +32,7 @@ struct HttpRequest {
   HttpHeaders headers;
   std::string body;
   Endpoint remote;
+  std::optional<std::chrono::microseconds> round_trip;  ///< to `remote`, as the kernel measures it
   std::string request_id;  ///< made by the server (or taken from X-Request-Id if it is sane)
 };
 

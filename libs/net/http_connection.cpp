@@ -131,6 +131,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   stream_.expires_never();
   HttpRequest request = parser.take();
   request.remote = stream_.remote();
+  request.round_trip = stream_.round_trip();
   request.request_id = request_id_for(request);
   if (asks_for_websocket(request)) {
     auto upgrading = serve_upgrade(std::move(request));

@@ -6,6 +6,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -188,6 +189,13 @@ void TlsStream::abort() noexcept {
 }
 
 Endpoint TlsStream::remote() const { return impl_->io.remote(); }
+
+std::optional<std::chrono::microseconds> TlsStream::round_trip() const {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(impl_->io.fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0) return std::nullopt;
+  return std::chrono::microseconds(info.tcpi_rtt);
+}
 
 TlsSocket TlsStream::release() {
   HIGGS_ASSERT(impl_->socket.is_open() && impl_->ready());

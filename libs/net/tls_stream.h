@@ -134,6 +134,8 @@ class TlsStream {
   /// Closes the socket now; what awaits on it fails.
   void abort() noexcept;
   Endpoint remote() const;
+  /// The kernel's smoothed measure; nullopt where it has none.
+  std::optional<std::chrono::microseconds> round_trip() const;
   /// Gives session and descriptor away, for an EventLoop. Nothing may await on the stream.
   TlsSocket release();
 

@@ -187,10 +187,16 @@ void Shard::Impl::look_up(Now now, Node& node) {
   node.ask_after = std::min(2 * node.ask_after, kAskAgainAtMost);
 }
 
-/// It is served: when it is lost it may be asked for at once.
+/// Nobody waits for it: when it is lost it may be asked for at once.
 void Shard::Impl::stop_asking(Node& node) {
   node_timers_.cancel(node.id, node.timer);
   node.ask_after = kAskAgain;
+}
+
+/// It serves a session again: the others need not wait as long as for one that is lost.
+void Shard::Impl::ask_soon(Now now, Node& node) {
+  node.ask_after = kAskAgain;
+  if (node.timer) node_timers_.set_no_later_than(node.id, node.timer, now.monotonic + kAskAgain);
 }
 
 void Shard::Impl::node_timeout(Now now, NodeId id) {

@@ -6,9 +6,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -111,11 +111,16 @@ class Shard::Impl {
     TimerQueue<SessionId>::Slot timer;
     std::shared_ptr<SessionTraffic> traffic = std::make_shared<SessionTraffic>();
   };
+  /// In an order that does not depend on where they lie, so that a simulation can be repeated.
+  struct ById {
+    bool operator()(const Session* a, const Session* b) const noexcept { return a->ticket.session < b->ticket.session; }
+  };
+  using Sessions = std::set<Session*, ById>;
   struct Node {
     NodeId id;
     Link* link = nullptr;
     std::int64_t iat = 0;
-    std::unordered_set<Session*> sessions;
+    Sessions sessions;
     std::optional<ServerRef> server;  ///< where else it was last known to be linked
     std::chrono::milliseconds ask_after{};
     TimerQueue<NodeId>::Slot timer;  ///< until it may be asked for again
@@ -126,7 +131,7 @@ class Shard::Impl {
     CascadeKey key;
     Link* link = nullptr;
     bool asked = false;  ///< for a link, without an answer so far
-    std::unordered_set<Session*> sessions;
+    Sessions sessions;
     Instant link_since{};
     std::optional<Instant> idle_since;
     std::chrono::milliseconds retry_after{};
@@ -186,6 +191,7 @@ class Shard::Impl {
   void incoming_lost(Now now, Link& link);
   void look_up(Now now, Node& node);
   void stop_asking(Node& node);
+  void ask_soon(Now now, Node& node);
   void node_timeout(Now now, NodeId id);
   void open_foreign(Now now, Link& link, SessionId id, const SessionOpen& open);
   void set_foreign_expiry(Now now, Session& session, std::int64_t expires_at);

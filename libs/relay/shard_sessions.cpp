@@ -260,7 +260,7 @@ void Shard::Impl::leave_upstream(Session& session) {
 void Shard::Impl::become_ready(Now now, Session& session, bool fresh) {
   set_state(session, State::kReady);
   session.told_offline = false;
-  stop_asking(*session.node);
+  ask_soon(now, *session.node);
   tell_client(session, SessionReady{std::nullopt, fresh});
   session.held.drop_older_than(now.monotonic - limits_.hold_age, DropReason::kHold);
   std::vector<ByteView> parts;

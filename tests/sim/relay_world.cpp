@@ -2,29 +2,23 @@
 
 #include <algorithm>
 
+#include "sim/relay_world_server.h"
+
 namespace higgs::sim {
 
 namespace {
-
-using relay::Channel;
 using relay::LinkKey;
 
 constexpr std::chrono::milliseconds kStep{1};
-/// Of a packet: session (4), time sent in ns (8), direction (1).
-constexpr std::size_t kMarkBytes = 13;
-
-template <class Id>
-Id id_of(unsigned number) {
-  ByteArray<16> bytes{};
-  store_be(bytes.data(), number);
-  return Id(Uuid(bytes));
-}
-unsigned number_of(SessionId id) { return load_be<std::uint32_t>(id.value().bytes().data()); }
-
+/// Messages that the socket of a paused server takes before the other end's fills.
+constexpr std::size_t kPausedBuffer = 64;
 }  // namespace
 
-RelayWorld::RelayWorld(const Options& options)
-    : random_(options.seed), options_(options), shard_(options.limits, *this) {}
+RelayWorld::RelayWorld(const Options& options) : random_(options.seed), options_(options) {
+  for (unsigned number = 0; number < options.servers; ++number)
+    servers_.push_back(std::make_unique<Server>(*this, number));
+}
+RelayWorld::~RelayWorld() = default;
 
 std::chrono::nanoseconds RelayWorld::delay() {
   return std::chrono::microseconds(random_() % static_cast<std::uint64_t>(options_.max_delay.count() + 1));
@@ -32,44 +26,47 @@ std::chrono::nanoseconds RelayWorld::delay() {
 
 // --- what happens ------------------------------------------------------------------------------------------------
 
-LinkKey RelayWorld::make_link(bool is_node, unsigned owner, double mbps) {
+LinkKey RelayWorld::make_link(Far far, unsigned server, unsigned owner, double mbps) {
   const LinkKey key = ++last_key_;
   Link& link = links_[key];
-  link.is_node = is_node;
+  link.far = far;
+  link.server = server;
   link.owner = owner;
   link.bytes_per_ms = mbps * 125;
   return key;
 }
 
-void RelayWorld::connect_node(unsigned number, double mbps) {
+void RelayWorld::connect_node(unsigned number, double mbps, unsigned server) {
   Node& node = nodes_[number];
-  node.link = make_link(true, number, mbps);
+  if (node.server != server) random_() % 2 == 0 ? vanish_node(number) : disconnect_node(number);
+  node.server = server;
+  node.link = make_link(Far::kNode, server, number, mbps);
   node.channels.clear();
   node.last_channel = 0;
-  shard_.add_node_link(now_, node.link, id_of<NodeId>(number), unix_seconds(now_.wall));
+  servers_[server]->shard->add_node_link(now_, node.link, id_of<NodeId>(number), unix_seconds(now_.wall));
 }
 
-void RelayWorld::connect_client(unsigned number, unsigned node, double mbps) {
+void RelayWorld::connect_client(unsigned number, unsigned node, double mbps, unsigned server) {
   Session& session = sessions_[number];
+  if (session.server != server) random_() % 2 == 0 ? vanish_client(number) : disconnect_client(number);
   session.node = node;
+  session.server = server;
   session.ready = session.closed = false;
-  session.link = make_link(false, number, mbps);
+  session.link = make_link(Far::kClient, server, number, mbps);
   relay::SessionTicket ticket;
   ticket.session = id_of<SessionId>(number);
   ticket.node = id_of<NodeId>(node);
   ticket.expires_at = now_.wall + std::chrono::hours(10);
-  shard_.add_client_link(now_, session.link, ticket, unix_seconds(now_.wall));
+  servers_[server]->shard->add_client_link(now_, session.link, ticket, token_iat_);
 }
 
 void RelayWorld::disconnect_node(unsigned number) {
-  const LinkKey key = std::exchange(nodes_[number].link, 0);
+  end_connection(std::exchange(nodes_[number].link, 0));
   nodes_[number].channels.clear();
-  if (links_.erase(key) > 0) shard_.on_closed(now_, key);
 }
 void RelayWorld::disconnect_client(unsigned number) {
-  const LinkKey key = std::exchange(sessions_[number].link, 0);
+  end_connection(std::exchange(sessions_[number].link, 0));
   sessions_[number].ready = false;
-  if (links_.erase(key) > 0) shard_.on_closed(now_, key);
 }
 void RelayWorld::vanish_node(unsigned number) {
   const auto link = links_.find(std::exchange(nodes_[number].link, 0));
@@ -83,34 +80,6 @@ void RelayWorld::vanish_client(unsigned number) {
 }
 void RelayWorld::restart_node(unsigned number) { nodes_[number].peers.clear(); }
 
-Bytes RelayWorld::make_batch(Channel channel, unsigned session, std::size_t packets, std::size_t bytes) {
-  Bytes buffer(relay::kMaxMessageBytes), packet(std::max(bytes, kMarkBytes));
-  store_be(packet.data(), session);
-  store_be(packet.data() + 4, static_cast<std::uint64_t>(now_.monotonic.time_since_epoch().count()));
-  packet[12] = std::byte(channel == 0 ? 0 : 1);
-  relay::BatchBuilder builder(buffer);
-  for (std::size_t i = 0; i < packets; ++i) builder.append(packet);
-  return to_bytes(builder.finish(channel));
-}
-
-void RelayWorld::send_up(unsigned number, std::size_t packets, std::size_t bytes) {
-  Session& session = sessions_[number];
-  if (session.link == 0) return;
-  session.sent_up += packets;
-  upward(session.link, Message::Kind::kBinary, make_batch(0, number, packets, bytes));
-}
-
-void RelayWorld::send_down(unsigned number, std::size_t packets, std::size_t bytes) {
-  const Node& node = nodes_[sessions_[number].node];
-  if (node.link == 0) return;
-  for (const auto& [channel, session] : node.channels) {
-    if (session != number) continue;
-    sessions_[number].sent_down += packets;
-    upward(node.link, Message::Kind::kBinary, make_batch(channel, number, packets, bytes));
-    return;
-  }
-}
-
 void RelayWorld::run(std::chrono::nanoseconds time) {
   for (const Instant end = now_.monotonic + time; now_.monotonic < end;) step();
 }
@@ -118,9 +87,31 @@ void RelayWorld::run(std::chrono::nanoseconds time) {
 // --- links -------------------------------------------------------------------------------------------------------
 
 void RelayWorld::upward(LinkKey key, Message::Kind kind, Bytes bytes) {
-  Link& link = links_[key];
+  const auto found = links_.find(key);
+  if (found == links_.end()) return;
+  Link& link = found->second;
   link.last_due_up = std::max(link.last_due_up, now_.monotonic + delay());
   link.upward.push_back({kind, std::move(bytes), link.last_due_up});
+}
+
+/// A connection ends: the server of this end hears of it at once unless it is paused, the far end a moment later.
+void RelayWorld::end_connection(LinkKey key) {
+  const auto found = links_.find(key);
+  if (found == links_.end()) return;
+  const Link& link = found->second;
+  if (link.far == Far::kServer) {
+    upward(link.other, Message::Kind::kClose, {});
+  } else if (link.far == Far::kNode && nodes_[link.owner].link == key) {
+    nodes_[link.owner].link = 0;
+    nodes_[link.owner].channels.clear();
+  } else if (link.far == Far::kClient && sessions_[link.owner].link == key) {
+    sessions_[link.owner].link = 0;
+    sessions_[link.owner].ready = false;
+  }
+  if (paused(link.server)) return upward(key, Message::Kind::kClose, {});
+  const unsigned server = link.server;
+  links_.erase(found);
+  servers_[server]->shard->on_closed(now_, key);
 }
 
 void RelayWorld::enqueue(LinkKey key, Message::Kind kind, Bytes bytes) {
@@ -135,48 +126,29 @@ void RelayWorld::enqueue(LinkKey key, Message::Kind kind, Bytes bytes) {
 
 void RelayWorld::step() {
   now_ = {now_.monotonic + kStep, now_.wall + kStep};
-  while (const auto next = shard_.poll_timeout()) {
-    if (*next > now_.monotonic) break;
-    shard_.handle_timeout(now_);
+  happen();
+  std::size_t queued = 0;
+  for (const auto& server : servers_) {
+    if (server->paused) continue;
+    while (const auto next = server->shard->poll_timeout()) {
+      if (*next > now_.monotonic) break;
+      server->shard->handle_timeout(now_);
+    }
+    queued = std::max(queued, server->shard->stats().queued_bytes);
   }
+  largest_queue_bytes_ = std::max(largest_queue_bytes_, queued);
   std::vector<LinkKey> keys;
   for (const auto& [key, link] : links_) keys.push_back(key);
   std::shuffle(keys.begin(), keys.end(), random_);
-  for (const LinkKey key : keys) {
-    if (const auto found = links_.find(key); found != links_.end()) move(key, found->second);
-  }
-  largest_queue_bytes_ = std::max(largest_queue_bytes_, shard_.stats().queued_bytes);
+  for (const LinkKey key : keys) move(key);
 }
 
-void RelayWorld::move(LinkKey key, Link& link) {
-  while (!link.closed_by_server && !link.upward.empty() && link.upward.front().due <= now_.monotonic) {
-    Message message = std::move(link.upward.front());
-    link.upward.pop_front();
-    if (message.kind == Message::Kind::kText)
-      shard_.on_text(now_, key, as_text(message.bytes));
-    else if (message.kind == Message::Kind::kPing)
-      shard_.on_alive(now_, key);
-    else
-      shard_.on_binary(now_, key, message.bytes);
-  }
-  // A vanished far end acknowledges nothing: its buffer fills and stays full.
-  if (!link.far_end_gone) {
-    link.credit = std::min(link.credit + link.bytes_per_ms, link.bytes_per_ms + relay::kMaxMessageBytes);
-    while (!link.unsent.empty() && link.credit >= static_cast<double>(link.unsent.front().bytes.size())) {
-      Message message = std::move(link.unsent.front());
-      link.unsent.pop_front();
-      link.credit -= static_cast<double>(message.bytes.size());
-      link.unsent_bytes -= message.bytes.size();
-      link.last_due_down = std::max(link.last_due_down, now_.monotonic + delay());
-      message.due = link.last_due_down;
-      link.flying.push_back(std::move(message));
-    }
-    if (link.was_full && can_send(key)) {
-      link.was_full = false;
-      shard_.on_writable(now_, key);
-    }
-  }
-  while (!link.flying.empty() && link.flying.front().due <= now_.monotonic) {
+void RelayWorld::move(LinkKey key) {
+  const auto found = links_.find(key);
+  if (found == links_.end() || !take_upward(key, found->second)) return;
+  Link& link = found->second;
+  if (!stalled(link)) send_down_the_line(key, link);
+  while (!link.flying.empty() && link.flying.front().due <= now_.monotonic && !stalled(link)) {
     Message message = std::move(link.flying.front());
     link.flying.pop_front();
     const bool close = message.kind == Message::Kind::kClose;
@@ -189,6 +161,61 @@ void RelayWorld::move(LinkKey key, Link& link) {
   if (link.far_end_gone && link.closed_by_server) links_.erase(key);
 }
 
+/// What has come for the server; false if the link ended.
+bool RelayWorld::take_upward(LinkKey key, Link& link) {
+  Server& server = *servers_[link.server];
+  while (!server.paused && !link.closed_by_server && !link.upward.empty() &&
+         link.upward.front().due <= now_.monotonic) {
+    Message message = std::move(link.upward.front());
+    link.upward.pop_front();
+    switch (message.kind) {
+      case Message::Kind::kText:
+        server.shard->on_text(now_, key, as_text(message.bytes));
+        break;
+      case Message::Kind::kPing:
+        enqueue(key, Message::Kind::kPong, {});
+        break;
+      case Message::Kind::kPong:
+        server.shard->on_alive(now_, key);
+        break;
+      case Message::Kind::kBinary:
+        server.shard->on_binary(now_, key, message.bytes);
+        break;
+      case Message::Kind::kClose:
+        links_.erase(key);
+        server.shard->on_closed(now_, key);
+        return false;
+    }
+  }
+  return true;
+}
+
+/// Nothing leaves the socket.
+bool RelayWorld::stalled(const Link& link) const {
+  // A vanished far end acknowledges nothing: its buffer fills and stays full.
+  if (link.far != Far::kServer) return link.far_end_gone;
+  if (are_cut(link.server, link.owner)) return true;
+  const auto other = links_.find(link.other);
+  return other != links_.end() && paused(link.owner) && other->second.upward.size() >= kPausedBuffer;
+}
+
+void RelayWorld::send_down_the_line(LinkKey key, Link& link) {
+  link.credit = std::min(link.credit + link.bytes_per_ms, link.bytes_per_ms + relay::kMaxMessageBytes);
+  while (!link.unsent.empty() && link.credit >= static_cast<double>(link.unsent.front().bytes.size())) {
+    Message message = std::move(link.unsent.front());
+    link.unsent.pop_front();
+    link.credit -= static_cast<double>(message.bytes.size());
+    link.unsent_bytes -= message.bytes.size();
+    link.last_due_down = std::max(link.last_due_down, now_.monotonic + delay());
+    message.due = link.last_due_down;
+    link.flying.push_back(std::move(message));
+  }
+  if (link.was_full && !paused(link.server) && can_send(key)) {
+    link.was_full = false;
+    servers_[link.server]->shard->on_writable(now_, key);
+  }
+}
+
 bool RelayWorld::can_send(LinkKey key) {
   const auto found = links_.find(key);
   if (found == links_.end() || found->second.closed_by_server) return false;
@@ -199,100 +226,28 @@ bool RelayWorld::can_send(LinkKey key) {
 std::size_t RelayWorld::quantum(LinkKey key) {
   return relay::quantum_for_rate(static_cast<std::uint64_t>(links_[key].bytes_per_ms * 1000));
 }
-void RelayWorld::send_binary(LinkKey key, std::span<const ByteView> parts) {
-  Bytes bytes;
-  for (const auto part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
-  enqueue(key, Message::Kind::kBinary, std::move(bytes));
-}
-void RelayWorld::send_text(LinkKey key, std::string_view text) {
-  enqueue(key, Message::Kind::kText, to_bytes(as_bytes(text)));
-}
-void RelayWorld::send_ping(LinkKey key) { enqueue(key, Message::Kind::kPing, {}); }
-void RelayWorld::close(LinkKey key, relay::CloseCode, std::string_view) {
+void RelayWorld::close(LinkKey key) {
   enqueue(key, Message::Kind::kClose, {});
   if (const auto found = links_.find(key); found != links_.end()) found->second.closed_by_server = true;
 }
 
-// --- the far ends ------------------------------------------------------------------------------------------------
-
 void RelayWorld::arrive(LinkKey key, Message message) {
   const Link& link = links_[key];
-  if (message.kind == Message::Kind::kPing) {
-    if (!link.closed_by_server) upward(key, Message::Kind::kPing, {});
-    return;
-  }
-  if (link.is_node)
+  if (link.far == Far::kServer) {
+    // An end that is gone answers with a reset.
+    const bool there = links_.contains(link.other);
+    if (!there && message.kind == Message::Kind::kClose) return;
+    if (!there) return upward(key, Message::Kind::kClose, {});
+    Link& other = links_[link.other];
+    message.due = other.last_due_up = std::max(other.last_due_up, now_.monotonic);
+    other.upward.push_back(std::move(message));
+  } else if (message.kind == Message::Kind::kPing) {
+    if (!link.closed_by_server) upward(key, Message::Kind::kPong, {});
+  } else if (link.far == Far::kNode) {
     node_gets(key, link.owner, message);
-  else
-    client_gets(key, link.owner, message);
-}
-
-void RelayWorld::node_gets(LinkKey key, unsigned number, const Message& message) {
-  Node& node = nodes_[number];
-  if (node.link != key) return;  // an old link, which the node has given up
-  if (message.kind == Message::Kind::kClose) {
-    node.link = 0;
-    node.channels.clear();
-    return;
-  }
-  if (message.kind == Message::Kind::kText) {
-    node_control(key, number, relay::parse_control(as_text(message.bytes)).value());
-    return;
-  }
-  Bytes bytes = message.bytes;
-  relay::Batch batch;
-  if (!relay::parse_batch(bytes, batch)) return violation("a malformed batch reached a node");
-  const auto channel = node.channels.find(batch.channel);
-  if (channel == node.channels.end()) return violation("data on a channel that is not open");
-  for (const auto packet : batch.all()) receive(channel->second, true, packet);
-}
-
-void RelayWorld::node_control(LinkKey key, unsigned number, const relay::ControlMessage& message) {
-  Node& node = nodes_[number];
-  if (const auto* open = std::get_if<relay::SessionOpen>(&message.payload)) {
-    if (open->channel <= node.last_channel) violation("a channel was used again");
-    node.last_channel = open->channel;
-    const unsigned session = number_of(*message.session);
-    std::erase_if(node.channels, [&](const auto& entry) { return entry.second == session; });
-    node.channels[open->channel] = session;
-    const bool fresh = node.peers.insert(session).second;
-    upward(key, Message::Kind::kText,
-           to_bytes(as_bytes(relay::encode_control(
-               {message.session, relay::Direction::kToServer, relay::SessionReady{open->channel, fresh}}))));
-  } else if (const auto* closed = std::get_if<relay::SessionClose>(&message.payload)) {
-    node.channels.erase(closed->channel.value_or(0));
-    node.peers.erase(number_of(*message.session));
-  }
-}
-
-void RelayWorld::client_gets(LinkKey key, unsigned number, const Message& message) {
-  Session& session = sessions_[number];
-  if (session.link != key) return;
-  if (message.kind == Message::Kind::kClose) {
-    session.link = 0;
-    session.ready = false;
-    session.closed = true;
-  } else if (message.kind == Message::Kind::kText) {
-    const auto control = relay::parse_control(as_text(message.bytes)).value();
-    if (std::holds_alternative<relay::SessionReady>(control.payload)) session.ready = true;
-    if (std::holds_alternative<relay::ErrorNotice>(control.payload)) session.ready = false;
   } else {
-    Bytes bytes = message.bytes;
-    relay::Batch batch;
-    if (!relay::parse_batch(bytes, batch)) return violation("a malformed batch reached a client");
-    if (batch.channel != 0) violation("a client got a channel that is not 0");
-    for (const auto packet : batch.all()) receive(number, false, packet);
+    client_gets(key, link.owner, message);
   }
-}
-
-void RelayWorld::receive(unsigned number, bool up, MutableBytes packet) {
-  Session& session = sessions_[number];
-  if (load_be<std::uint32_t>(packet.data()) != number) violation("a packet reached another session");
-  if ((packet[12] == std::byte{0}) != up) violation("a packet came back to its own side");
-  const Instant sent(std::chrono::nanoseconds(load_be<std::uint64_t>(packet.data() + 4)));
-  auto& longest = up ? session.longest_up : session.longest_down;
-  longest = std::max(longest, now_.monotonic - sent);
-  ++(up ? session.got_up : session.got_down);
 }
 
 }  // namespace higgs::sim

@@ -9,11 +9,13 @@
 #include "base/random.h"
 #include "bosonserver/cache/redis_connection.h"
 #include "bosonserver/cache/testing/redis_server.h"
+#include "runtime/log.h"
 
 namespace higgs::boson::testing {
 
 struct RedisHome {
   RedisHome() : prefix("test-" + to_hex(random.array<8>()) + ":"), redis(shared_redis().options(), random) {
+    runtime::log::set_level(runtime::log::Level::kOff);
     if (!redis.wait_connected(std::chrono::seconds(20))) throw std::runtime_error("Redis does not start");
   }
 

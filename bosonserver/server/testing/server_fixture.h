@@ -42,7 +42,7 @@ struct TestNode {
     body.network_info.ipv4 = *IpAddress::parse("192.0.2.10");
     body.capabilities = {max_connections, {100, 100}, true, true};
     body.metrics.latency = 20;
-    body.location = api::Location{country, "Berlin", std::nullopt};
+    if (!country.empty()) body.location = api::Location{country, "Berlin", std::nullopt};
     return body;
   }
 
@@ -50,7 +50,7 @@ struct TestNode {
   crypto::PublicKey wireguard_key;
   std::uint64_t sequence = 1;
   std::uint32_t max_connections = 10;
-  std::string country = "DE";
+  std::string country = "DE";  ///< empty: says nothing
   std::string session_token, relay_token;
 };
 
