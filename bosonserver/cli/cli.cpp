@@ -64,6 +64,13 @@ class CommandLine {
       command->add_flag("--json", json_, "for scripts");
     }
 
+    backup_ = app_.add_subcommand("backup", "copy the embedded store to a file, also while the server runs");
+    restore_ = app_.add_subcommand("restore", "make the embedded store of such a file, while no server runs");
+    for (auto* command : {backup_, restore_}) {
+      add_state(*command);
+      command->add_option("FILE", backup_file_, "the copy")->required();
+    }
+
     endpoints_ = app_.add_subcommand("endpoints", "print the table of endpoints")->group("");
     endpoints_->add_flag("--json", json_, "as JSON, the only form");
   }
@@ -115,6 +122,8 @@ class CommandLine {
     if (user_list_->parsed()) return list_users(settings_);
     if (migrate_status_->parsed()) return migration_status(settings_, json_);
     if (migrate_up_->parsed()) return migrate_up(settings_, json_);
+    if (backup_->parsed()) return backup_store(settings_, backup_file_);
+    if (restore_->parsed()) return restore_store(settings_, backup_file_);
     new_user_.role = api::parse_role(role_).value_or(api::Role::kUser);
     new_user_.password_file = password_file_;
     return add_user(settings_, new_user_);
@@ -125,8 +134,9 @@ class CommandLine {
   config::Schema schema_;
   CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *user_ = nullptr, *user_add_ = nullptr,
            *user_list_ = nullptr, *migrate_ = nullptr, *migrate_status_ = nullptr, *migrate_up_ = nullptr,
-           *endpoints_ = nullptr;
+           *backup_ = nullptr, *restore_ = nullptr, *endpoints_ = nullptr;
   std::optional<std::filesystem::path> config_;
+  std::filesystem::path backup_file_;
   std::optional<std::filesystem::path> state_dir_, store_password_file_;
   std::optional<std::string> store_, password_file_;
   std::string role_ = "user";

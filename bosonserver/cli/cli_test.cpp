@@ -9,6 +9,7 @@
 
 #include "bosonserver/store/open_store.h"
 #include "crypto/password_hash.h"
+#include "runtime/files.h"
 
 namespace higgs::boson {
 namespace {
@@ -56,6 +57,25 @@ TEST_F(CommandLineTest, MigratesAndSaysWhatIsMissing) {
   status = nlohmann::json::parse(out_);
   EXPECT_EQ(status["version"], status["newest"]);
   EXPECT_TRUE(status["pending"].empty());
+}
+
+TEST_F(CommandLineTest, BacksUpAndRestores) {
+  const auto password = write("password", "correct horse\n");
+  const auto copy = (directory_ / "copy.db").string(), second = (directory_ / "second").string();
+  EXPECT_NE(run({"backup", copy, "--state-dir", state()}), 0) << "there is none yet";
+  ASSERT_EQ(run({"user", "add", "alice", "--password-file", password, "--state-dir", state()}), 0) << err_;
+  EXPECT_EQ(run({"backup", copy, "--state-dir", state()}), 0) << err_;
+  EXPECT_NE(run({"backup", copy, "--state-dir", state()}), 0) << "nothing is overwritten";
+  EXPECT_NE(run({"restore", copy, "--state-dir", state()}), 0) << "there is a store";
+  EXPECT_EQ(run({"restore", copy, "--state-dir", second}), 0) << err_;
+  EXPECT_EQ(run({"user", "list", "--state-dir", second}), 0);
+  EXPECT_NE(out_.find("alice"), std::string::npos) << out_;
+  std::filesystem::remove(directory_ / "second" / "store.db");
+  const auto running = runtime::LockFile::acquire(directory_ / "second" / "lock");
+  ASSERT_TRUE(running);
+  EXPECT_NE(run({"restore", copy, "--state-dir", second}), 0) << "a server runs";
+  EXPECT_NE(run({"backup", copy, "--store", "postgresql:///higgs"}), 0);
+  EXPECT_NE(err_.find("pg_dump"), std::string::npos) << err_;
 }
 
 TEST_F(CommandLineTest, APasswordInTheStoresUrlIsRefusedAndNotRepeated) {

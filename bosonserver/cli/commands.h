@@ -24,6 +24,10 @@ int list_users(const ServerSettings& settings);
 /// Prints which changes of the store's tables are applied and which are missing; changes nothing.
 int migration_status(const ServerSettings& settings, bool json);
 int migrate_up(const ServerSettings& settings, bool json);
+/// Of SQLite, also while a server runs. Overwrites nothing.
+int backup_store(const ServerSettings& settings, const std::filesystem::path& file);
+/// While no server runs, and where no store is.
+int restore_store(const ServerSettings& settings, const std::filesystem::path& file);
 int print_pin(const ServerSettings& settings);
 
 }  // namespace higgs::boson

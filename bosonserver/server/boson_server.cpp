@@ -20,6 +20,7 @@
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/scrape.h"
 #include "bosonserver/server/state_files.h"
+#include "bosonserver/server/store_watch.h"
 #include "bosonserver/server/store_worker.h"
 #include "bosonserver/server/turn_desk.h"
 #include "bosonserver/store/open_store.h"
@@ -79,7 +80,7 @@ class BosonServer::Impl {
         turn(settings, random),
         store(open_store(settings.store_settings())),
         shared(settings.cache, random, [] { return runtime::now().monotonic; }),
-        sealer(load_or_make_sealing_key(settings.state_dir, random), random),
+        sealer(load_or_make_sealing_key(settings, random), random),
         keys(*store, sealer, random, settings.api.key_rotation, clock().wall),
         cluster(*store, shared.presence(), shared.events(), clock, server_id),
         directory(*store),
@@ -95,6 +96,7 @@ class BosonServer::Impl {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
+    watch.emplace(services, [this](std::function<void()> job) { worker->post(std::move(job)); });
     door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
     api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers());
     metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());
@@ -146,6 +148,7 @@ class BosonServer::Impl {
   /// Also after a start that failed half way.
   void stop() {
     if (!threads.empty()) close_gently();
+    watch.reset();
     guard.reset();
     io.stop();
     for (auto& thread : threads) thread.join();
@@ -234,6 +237,7 @@ class BosonServer::Impl {
   std::optional<StoreWorker> worker;
   RelayLedger ledger;
   std::optional<RelayServer> relay;
+  std::optional<StoreWatch> watch;
   asio::io_context io;
   asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
   runtime::BlockingPool store_pool{{settings.store_threads, 1024}};

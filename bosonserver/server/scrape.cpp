@@ -1,10 +1,7 @@
 #include "bosonserver/server/scrape.h"
 
-#include <map>
-
 #include "bosonserver/api/answers.h"
 #include "bosonserver/cache/shared_state.h"
-#include "bosonserver/domain/liveness.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/store_worker.h"
@@ -158,18 +155,13 @@ void add_http(Samples& out, const net::HttpServerStats& http) {
 }
 
 void add_nodes(Samples& out, Services& services) {
-  const auto now = services.clock();
-  const auto nodes = services.directory.nodes(now.monotonic);
+  auto nodes = services.store.nodes_by_status();
   out.gauge("higgs_store_up", "Whether the store answers", nodes ? 1 : 0);
   if (!nodes) return;
-  std::map<std::string, double> counts;
-  for (const auto* name : {"online", "degraded", "offline", "pending", "banned"}) counts[name] = 0;
-  for (const auto& node : **nodes) {
-    const auto status = current_status(node, services.relay.node_link_up(node.id), unix_seconds(now.wall));
-    ++counts[std::string(api::to_string(status))];
-  }
-  for (const auto& [status, count] : counts)
-    out.labelled("higgs_nodes", "Nodes by status", false, "status", status, count);
+  using enum api::NodeStatus;
+  for (const auto status : {kOnline, kDegraded, kOffline, kPending, kBanned})
+    out.labelled("higgs_nodes", "Nodes by status", false, "status", std::string(api::to_string(status)),
+                 static_cast<double>((*nodes)[status]));
   if (const auto sessions = services.store.live_sessions())
     out.gauge("higgs_sessions", "Sessions that have not ended", static_cast<double>(*sessions));
 }

@@ -108,6 +108,10 @@ void ServerSettings::declare(config::Schema& schema) {
       {.description = "sqlite:PATH or postgresql://USER@HOST/DATABASE; default: store.db in the state directory"});
   schema.add("store_password_file", store_password_file,
              {.description = "file with the password for PostgreSQL; else the variable PGPASSWORD"});
+  schema.add(
+      "sealing_key_file", sealing_key_file,
+      {.description = "key that seals what the store keeps secret, 32 bytes in base64, the same for all servers of a "
+                      "store; default: one of the state directory's"});
   cache.declare(schema);
   schema.add("geoip_database", geoip_database,
              {.description = "MaxMind DB file (cities) that tells where addresses are, for nodes that do not say"});

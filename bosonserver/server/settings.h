@@ -29,6 +29,7 @@ struct ServerSettings {
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
   std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
   std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL
+  std::optional<std::filesystem::path> sealing_key_file;          ///< unset: made in the state directory
   CacheSettings cache;
   std::optional<std::filesystem::path> geoip_database;  ///< MaxMind DB; unset: places are what nodes say
   unsigned io_threads = 0;                              ///< 0: one for each core

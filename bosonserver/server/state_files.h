@@ -23,7 +23,8 @@ ServerCertificate load_or_make_certificate(const ServerSettings& settings);
 std::string pin_of_certificate(const ServerSettings& settings);
 /// Under which the others of a cluster know this server; made at first start.
 ServerId load_or_make_server_id(const std::filesystem::path& state_dir, RandomSource& random);
-SealingKey load_or_make_sealing_key(const std::filesystem::path& state_dir, RandomSource& random);
+/// That of settings.sealing_key_file, which must be there and be nobody else's to read, or else one of our own.
+SealingKey load_or_make_sealing_key(const ServerSettings& settings, RandomSource& random);
 /// That of settings.turn.secret_file, which must be there, or else one of our own.
 TurnSecret load_or_make_turn_secret(const ServerSettings& settings, RandomSource& random);
 

@@ -29,7 +29,7 @@ TEST_P(StoreContract, TheAuditIsAChain) {
   EXPECT_EQ(faults_of(*store_), 0u);
   store_.reset();
   store_ = subject_->open();
-  ASSERT_TRUE(store_->add_audit(entry(200)));
+  ASSERT_TRUE(store_->add_audit(entry(200, std::string("user:\xff\0", 7))));
   EXPECT_EQ(faults_of(*store_), 0u) << "it goes on after a restart";
 }
 
@@ -254,7 +254,9 @@ TEST(SqliteStore, AnAuditFromBeforeTheChainIsKept) {
     SQLite::Database old(subject.file().string(), SQLite::OPEN_READWRITE);
     old.exec(
         "DROP TABLE audit_chain; DROP TABLE totp_secrets; DROP TABLE recovery_codes; DROP TABLE invites; "
-        "DROP TABLE api_keys; DROP TABLE allow_entries; ALTER TABLE audit DROP COLUMN hash; PRAGMA user_version = 1; "
+        "DROP TABLE api_keys; DROP TABLE allow_entries; ALTER TABLE audit DROP COLUMN hash; "
+        "DROP TABLE servers; DROP INDEX nodes_server; ALTER TABLE nodes DROP COLUMN server_id; PRAGMA user_version = "
+        "1; "
         "INSERT INTO audit (time, actor, address, action, object, outcome) VALUES (1, 'a', '', 'b', 'c', 'ok')");
   }
   const auto store = subject.open();

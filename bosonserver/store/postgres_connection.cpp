@@ -2,6 +2,8 @@
 
 #include <charconv>
 #include <map>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -9,7 +11,6 @@
 #include <pqxx/pqxx>
 
 #include "base/assert.h"
-#include "net/websocket_frame.h"
 
 namespace higgs::boson {
 namespace {
@@ -19,19 +20,13 @@ constexpr const char* kSession =
     "SET statement_timeout = 400; SET lock_timeout = 300; SET default_transaction_isolation = 'read committed'; "
     "SET client_min_messages = warning";
 
+/// PostgreSQL's channels are a database's own.
+constexpr const char* kChannel = "higgs_store";
+
 /// In one line, without what libpq adds behind the first.
 std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
 
 SqlError unavailable(const std::exception& error) { return {SqlError::Kind::kUnavailable, first_line(error.what())}; }
-
-/// PostgreSQL's text holds neither NUL nor anything but UTF-8. What else strangers make up (a user name, say) must
-/// neither fail nor become the name of another.
-std::string storable(std::string text) {
-  const bool utf8 = net::is_utf8(as_bytes(text));
-  for (char& c : text)
-    if (c == '\0' || (!utf8 && static_cast<unsigned char>(c) >= 0x80)) c = '?';
-  return text;
-}
 
 std::string hex(const Bytes& bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -46,7 +41,7 @@ std::string hex(const Bytes& bytes) {
 struct Encode {
   std::optional<std::string> operator()(std::monostate) const { return std::nullopt; }
   std::optional<std::string> operator()(std::int64_t value) const { return std::to_string(value); }
-  std::optional<std::string> operator()(const std::string& value) const { return storable(value); }
+  std::optional<std::string> operator()(const std::string& value) const { return value; }
   std::optional<std::string> operator()(const Bytes& value) const { return hex(value); }
 };
 
@@ -102,9 +97,22 @@ class PostgresConnection::Library {
     return transaction.exec_prepared(prepared(sql), pqxx::prepare::make_dynamic_params(parameters));
   }
 
+  void listen() { receiver_.emplace(connection, heard_); }
+  std::vector<std::string> take_heard() { return std::exchange(heard_, {}); }
+
   pqxx::connection connection;
 
  private:
+  class Receiver final : public pqxx::notification_receiver {
+   public:
+    Receiver(pqxx::connection_base& connection, std::vector<std::string>& heard)
+        : notification_receiver(connection, kChannel), heard_(heard) {}
+    void operator()(const std::string& payload, int) override { heard_.push_back(payload); }
+
+   private:
+    std::vector<std::string>& heard_;
+  };
+
   /// The name under which the server will know the statement from its first use on.
   const std::string& prepared(std::string_view sql) {
     auto found = statements_.find(sql);
@@ -115,7 +123,9 @@ class PostgresConnection::Library {
     return found->second;
   }
 
-  pqxx::quiet_errorhandler quiet_{connection};                  // notices would go to standard error
+  pqxx::quiet_errorhandler quiet_{connection};  // notices would go to standard error
+  std::vector<std::string> heard_;              // taken each time that the library has looked
+  std::optional<Receiver> receiver_;
   std::map<std::string, std::string, std::less<>> statements_;  // as many as the store's sources hold
 };
 
@@ -155,6 +165,7 @@ void PostgresConnection::transact(SqlAccess access, const SqlDatabase::Work& wor
       case SqlAccess::kUnflushed:
         flush(access != SqlAccess::kUnflushed);
         return run<Single>(work);
+      case SqlAccess::kTogether:
       case SqlAccess::kLocked:
         // Each statement sees what was committed before it, so what stands behind the lock sees its last holder's work.
         // A serializable transaction would look at a snapshot from before the wait.
@@ -193,6 +204,27 @@ void PostgresConnection::execute(const std::string& script) {
 
 void PostgresConnection::lock(std::string_view name) {
   select("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", std::array{SqlValue(name)});
+}
+
+void PostgresConnection::notify(std::string_view text) {
+  select("SELECT pg_notify($1, $2)", std::array{SqlValue(kChannel), SqlValue(text)});
+}
+
+void PostgresConnection::listen() {
+  try {
+    library_->listen();
+  } catch (const pqxx::pqxx_exception& error) {
+    throw unavailable(error.base());
+  }
+}
+
+std::vector<std::string> PostgresConnection::notifications() {
+  try {
+    library_->connection.get_notifs();
+  } catch (const pqxx::pqxx_exception& error) {
+    throw unavailable(error.base());
+  }
+  return library_->take_heard();
 }
 
 bool PostgresConnection::quiet() const {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/secret.h"
 #include "bosonserver/store/socket_watchdog.h"
@@ -35,6 +36,12 @@ class PostgresConnection final : public SqlConnection {
   void execute(const std::string& script);
 
   void lock(std::string_view name) override;
+  void notify(std::string_view text) override;
+
+  /// Begins to hear what others notify. Throws SqlError.
+  void listen();
+  /// What has come, without waiting. Throws SqlError.
+  std::vector<std::string> notifications();
 
   int socket() const noexcept { return socket_.get(); }
   /// Between calls: that nothing has come from the server, which is what a connection that it closed looks like.

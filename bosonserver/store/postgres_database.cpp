@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "base/assert.h"
+#include "bosonserver/store/postgres_listener.h"
 #include "bosonserver/store/postgres_url.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -157,6 +158,10 @@ void PostgresDatabase::keep() {
       wanted_.wait_until(lock, until, [this] { return stopping_; });
     }
   }
+}
+
+std::unique_ptr<SqlListener> PostgresDatabase::listen(SqlListener::Handler handler) {
+  return std::make_unique<PostgresListener>([this] { return dial(); }, watchdog_, std::move(handler));
 }
 
 std::size_t PostgresDatabase::version() {

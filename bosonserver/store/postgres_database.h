@@ -38,6 +38,7 @@ class PostgresDatabase final : public SqlDatabase {
   std::span<const Migration> migrations() const override { return postgresql_migrations(); }
   std::size_t version() override;
   void migrate() override;
+  std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) override;
 
  private:
   class Lease;

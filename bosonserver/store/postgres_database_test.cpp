@@ -2,14 +2,18 @@
 #include "bosonserver/store/postgres_database.h"
 
 #include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "bosonserver/store/open_store.h"
+#include "bosonserver/store/postgres_listener.h"
 #include "bosonserver/store/postgres_url.h"
+#include "bosonserver/store/testing/event_log.h"
 #include "bosonserver/store/testing/postgres_server.h"
 
 namespace higgs::boson::testing {
@@ -78,6 +82,49 @@ TEST_F(PostgresDatabaseTest, AConnectionThatTheServerClosedIsNoticedBeforeItIsUs
     const auto added = store->add_nonce("n" + std::to_string(i), 1, 1'000);
     EXPECT_TRUE(added) << added.error().message();
   }
+}
+
+TEST_F(PostgresDatabaseTest, EventsAreHeardAgainAfterAGapThatIsTold) {
+  const auto store = open();
+  EventLog log(*store);
+  const auto tells = [&](const std::string& key) {
+    EXPECT_TRUE(answers_again(*store));
+    ASSERT_TRUE(store->add_signing_key({key, {}, to_bytes(as_bytes("sealed")), 100}));
+    EXPECT_EQ(log.next().kind, StoreEvent::Kind::kKeysChanged);
+  };
+  tells("a");
+  server_.stop();
+  server_.start();
+  EXPECT_TRUE(log.wait_for_resync());
+  tells("b");
+  database_.execute("NOTIFY higgs_store, 'gibberish'");
+  EXPECT_TRUE(log.wait_for_resync()) << "what is not understood may be anything";
+}
+
+TEST_F(PostgresDatabaseTest, AServerThatSaysNothingIsMissedByListeners) {
+  SocketWatchdog watchdog;
+  std::mutex mutex;
+  std::condition_variable come;
+  int dialled = 0, gaps = 0;
+  const auto dial = [&] {
+    {
+      const std::lock_guard lock(mutex);
+      ++dialled;
+    }
+    come.notify_all();
+    return std::make_unique<PostgresConnection>(postgres_connection_string(database_.url(), {}), watchdog);
+  };
+  PostgresListener listener(dial, watchdog, [&](const SqlNotification& notification) {
+    const std::lock_guard lock(mutex);
+    gaps += notification.gap ? 1 : 0;
+    come.notify_all();
+  });
+  std::unique_lock lock(mutex);
+  ASSERT_TRUE(come.wait_for(lock, 30s, [&] { return gaps == 1; }));
+  server_.pause();
+  EXPECT_TRUE(come.wait_for(lock, 30s, [&] { return dialled > 1; })) << "the connection is given up";
+  server_.resume();
+  EXPECT_TRUE(come.wait_for(lock, 30s, [&] { return gaps == 2; }));
 }
 
 TEST_F(PostgresDatabaseTest, ALockedTableEndsInTimeAndCostsNoConnection) {

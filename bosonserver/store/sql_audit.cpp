@@ -30,7 +30,11 @@ bool move_anchor(SqlConnection& db, std::int64_t id) {
 
 }  // namespace
 
-Result<void> SqlStore::add_audit(const AuditEntry& entry) {
+Result<void> SqlStore::add_audit(const AuditEntry& given) {
+  auto entry = given;
+  // What is hashed must be what is stored.
+  for (auto* text : {&entry.actor, &entry.address, &entry.action, &entry.object, &entry.outcome})
+    *text = storable_text(std::move(*text));
   return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<void> {
     db.lock(kChainLock);
     auto chain = chain_of(db);

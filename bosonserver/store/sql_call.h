@@ -7,6 +7,21 @@
 
 namespace higgs::boson {
 
+namespace sql {
+
+/// Tells every server, if the transaction commits: SqlAccess::kTogether and above.
+template <class Id>
+void tell(SqlConnection& db, StoreEvent::Kind kind, const std::vector<Id>& ids, const std::string& detail = {}) {
+  for (std::size_t from = 0; from < ids.size(); from += kMaxStoreEventIds) {
+    StoreEvent event{kind, {}, detail};
+    for (std::size_t i = from; i < std::min(ids.size(), from + kMaxStoreEventIds); ++i)
+      event.ids.push_back(ids[i].value());
+    db.notify(encode_event(event));
+  }
+}
+
+}  // namespace sql
+
 template <class F>
 auto SqlStore::call(SqlAccess access, F work) -> decltype(work(std::declval<SqlConnection&>())) {
   decltype(work(std::declval<SqlConnection&>())) result = StoreError::kUnavailable;

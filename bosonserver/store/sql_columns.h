@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/json.h"
 #include "bosonserver/store/sql_connection.h"
@@ -42,6 +43,13 @@ T json_at(const SqlRows& row, int column) {
   return std::move(*decoded);
 }
 
+/// The first column of all rows.
+template <class Id>
+std::vector<Id> ids_of(SqlRows& rows) {
+  std::vector<Id> ids;
+  while (rows.next()) ids.push_back(id_at<Id>(rows, 0));
+  return ids;
+}
 /// The first column of the first row.
 template <class... Values>
 std::size_t count(SqlConnection& db, std::string_view sql, const Values&... values) {

@@ -38,6 +38,10 @@ class SqlError : public std::runtime_error {
   Kind kind_;
 };
 
+/// PostgreSQL's text holds neither NUL nor anything but UTF-8. What else strangers make up (a user name, say) must
+/// neither fail nor become the name of another: those bytes become '?'.
+std::string storable_text(std::string text);
+
 /// A value of a statement: null, integer, text or bytes.
 class SqlValue {
  public:
@@ -45,9 +49,9 @@ class SqlValue {
 
   template <std::integral T>
   SqlValue(T value) : held_(static_cast<std::int64_t>(value)) {}
-  SqlValue(std::string value) : held_(std::move(value)) {}
-  SqlValue(std::string_view value) : held_(std::string(value)) {}
-  SqlValue(const char* value) : held_(std::string(value)) {}
+  SqlValue(std::string value) : held_(storable_text(std::move(value))) {}
+  SqlValue(std::string_view value) : SqlValue(std::string(value)) {}
+  SqlValue(const char* value) : SqlValue(std::string(value)) {}
   SqlValue(ByteView value) : held_(Bytes(value.begin(), value.end())) {}
   SqlValue(const IpAddress& value) : held_(value.to_string()) {}
   template <class Tag>
@@ -93,6 +97,9 @@ class SqlConnection {
   }
   /// Waits until nobody else holds this name, and holds it until the transaction ends: see SqlAccess::kLocked.
   virtual void lock(std::string_view name) = 0;
+  /// Tells every listener of the database if the transaction commits: SqlAccess::kTogether and above. UTF-8 without
+  /// NUL, less than 8000 bytes.
+  virtual void notify(std::string_view text) = 0;
 
  private:
   virtual std::size_t modify(std::string_view sql, std::span<const SqlValue> values) = 0;

@@ -4,7 +4,10 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "bosonserver/migrations/migrations.h"
 #include "bosonserver/store/sql_connection.h"
@@ -21,8 +24,21 @@ enum class SqlAccess {
   kRead,
   kStatement,    ///< one write that is right by itself; whatever follows stands for itself too
   kUnflushed,    ///< as kStatement, of what may be lost with the database's machine: the next one replaces it
-  kLocked,       ///< begins with lock(name): nobody else is in a transaction under this name
+  kTogether,     ///< writes, each right by itself, that happen together or not at all, with what they notify
+  kLocked,       ///< as kTogether; begins with lock(name): nobody else is in a transaction under this name
   kTransaction,  ///< as if nobody else was there
+};
+
+struct SqlNotification {
+  std::string text = {};
+  std::optional<std::chrono::seconds> gap = {};  ///< instead of texts: those of the last while may be lost
+};
+
+/// Ends with its owner: when the destructor has returned no handler runs any more.
+class SqlListener {
+ public:
+  using Handler = std::function<void(const SqlNotification&)>;
+  virtual ~SqlListener() = default;
 };
 
 class SqlDatabase {
@@ -33,6 +49,10 @@ class SqlDatabase {
   virtual ~SqlDatabase() = default;
   /// Any thread, many at once. Throws SqlError; then nothing was changed, or it is not known.
   virtual void transact(SqlAccess access, const Work& work) = 0;
+
+  /// Calls the handler, on a thread of the listener's own, with what committed transactions notify. Begins with a gap:
+  /// what is notified after that is heard. The database must still be there.
+  virtual std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) = 0;
 
   /// What the tables can be brought to; forward only.
   virtual std::span<const Migration> migrations() const = 0;

@@ -127,6 +127,7 @@ Result<NodeRecord> SqlStore::register_node(const NodeRecord& node) {
       stored.server = earlier->server;
     }
     write_node(db, stored);
+    sql::tell(db, StoreEvent::Kind::kNodesChanged, std::vector{node.id});
     return stored;
   });
 }
@@ -145,15 +146,22 @@ Result<std::vector<NodeRecord>> SqlStore::nodes(std::optional<NodeId> after, std
 Result<HeartbeatOutcome> SqlStore::record_heartbeat(NodeId id, api::NodeStatus status,
                                                     const api::HeartbeatMetrics& metrics, const IpAddress& address,
                                                     std::int64_t now) {
-  return call(SqlAccess::kUnflushed, [&](SqlConnection& db) -> Result<HeartbeatOutcome> {
-    const auto update = [&](const char* statement, bool status_changed) -> std::optional<HeartbeatOutcome> {
-      const auto row = db.query(statement, api::to_string(status), api::encode(metrics), address, now, id);
-      if (!row->next()) return std::nullopt;
-      return HeartbeatOutcome{admission_of(row->text(0)), static_cast<std::uint32_t>(row->integer(1)), status_changed,
-                              row->integer(2) > 0};
-    };
-    if (const auto same = update(HIGGS_HEARTBEAT " AND status = $1" HIGGS_HEARTBEAT_OUTCOME, false)) return *same;
-    if (const auto other = update(HIGGS_HEARTBEAT HIGGS_HEARTBEAT_OUTCOME, true)) return *other;
+  const auto update = [&](SqlConnection& db, const char* statement, bool changed) -> Result<HeartbeatOutcome> {
+    const auto row = db.query(statement, api::to_string(status), api::encode(metrics), address, now, id);
+    if (!row->next()) return StoreError::kNotFound;
+    return HeartbeatOutcome{admission_of(row->text(0)), static_cast<std::uint32_t>(row->integer(1)), changed,
+                            row->integer(2) > 0};
+  };
+  const auto usual = call(SqlAccess::kUnflushed, [&](SqlConnection& db) {
+    return update(db, HIGGS_HEARTBEAT " AND status = $1" HIGGS_HEARTBEAT_OUTCOME, false);
+  });
+  if (usual || usual.error() != StoreError::kNotFound) return usual;
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<HeartbeatOutcome> {
+    const auto other = update(db, HIGGS_HEARTBEAT HIGGS_HEARTBEAT_OUTCOME, true);
+    if (other) {
+      sql::tell(db, StoreEvent::Kind::kNodesChanged, std::vector{id});
+      return other;
+    }
     const auto node = find_node(db, id);
     if (!node) return node.error();
     return HeartbeatOutcome{node->admission, node->heartbeat_interval, false, false};
@@ -170,14 +178,45 @@ Result<std::vector<NodeRecord>> SqlStore::silent_nodes(std::int64_t now, std::in
 }
 
 Result<bool> SqlStore::set_node_offline(NodeId id, std::int64_t last_seen) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<bool> {
-    return db.run("UPDATE nodes SET status = 'offline' WHERE id = $1 AND last_seen <= $2 AND status <> 'offline'", id,
-                  last_seen) == 1;
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<bool> {
+    if (db.run("UPDATE nodes SET status = 'offline' WHERE id = $1 AND last_seen <= $2 AND status <> 'offline'", id,
+               last_seen) == 0)
+      return false;
+    sql::tell(db, StoreEvent::Kind::kNodesChanged, std::vector{id});
+    return true;
   });
 }
 
 Result<void> SqlStore::set_node_admission(NodeId id, NodeAdmission admission) {
-  return change(SqlAccess::kStatement, "UPDATE nodes SET admission = $1 WHERE id = $2", name_of(admission), id);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("UPDATE nodes SET admission = $1 WHERE id = $2", name_of(admission), id) == 0)
+      return StoreError::kNotFound;
+    const bool banned = admission == NodeAdmission::kBanned;
+    sql::tell(db, banned ? StoreEvent::Kind::kNodesBanned : StoreEvent::Kind::kNodesChanged, std::vector{id});
+    return {};
+  });
+}
+
+Result<std::map<api::NodeStatus, std::size_t>> SqlStore::nodes_by_status() {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::map<api::NodeStatus, std::size_t>> {
+    std::map<api::NodeStatus, std::size_t> counts;
+    const auto rows = db.query("SELECT admission, status, count(*) FROM nodes GROUP BY admission, status");
+    while (rows->next()) {
+      NodeRecord node;
+      node.admission = admission_of(rows->text(0));
+      node.status = sql::sound(api::parse_node_status(rows->text(1)), "status");
+      counts[node.shown_status()] += static_cast<std::size_t>(rows->integer(2));
+    }
+    return counts;
+  });
+}
+
+Result<std::vector<NodeId>> SqlStore::banned_nodes(std::optional<NodeId> after, std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeId>> {
+    return sql::ids_of<NodeId>(
+        *db.query("SELECT id FROM nodes WHERE admission = 'banned' AND id > $1 ORDER BY id LIMIT $2",
+                  after ? to_string(*after) : std::string(), std::min(limit, kMaxPage)));
+  });
 }
 
 Result<void> SqlStore::add_action(const ActionRecord& action) {

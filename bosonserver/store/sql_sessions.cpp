@@ -81,9 +81,12 @@ Result<void> SqlStore::renew_session(SessionId id, std::int64_t expires_at) {
 }
 
 Result<bool> SqlStore::end_session(SessionId id, const std::string& reason, std::int64_t now) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<bool> {
-    return db.run("UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE id = $3 AND ended_at IS NULL", now, reason,
-                  id) == 1;
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<bool> {
+    if (db.run("UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE id = $3 AND ended_at IS NULL", now, reason,
+               id) == 0)
+      return false;
+    sql::tell(db, StoreEvent::Kind::kSessionsEnded, std::vector{id}, reason);
+    return true;
   });
 }
 
@@ -118,35 +121,44 @@ Result<std::vector<SessionRow>> SqlStore::sessions(std::optional<SessionId> befo
   });
 }
 
+Result<std::vector<SessionId>> SqlStore::sessions_ended_since(std::int64_t since, std::optional<SessionId> after,
+                                                              std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<SessionId>> {
+    return sql::ids_of<SessionId>(
+        *db.query("SELECT id FROM sessions WHERE ended_at >= $1 AND id > $2 ORDER BY id LIMIT $3", since,
+                  after ? to_string(*after) : std::string(), std::min(limit, kMaxPage)));
+  });
+}
+
 template <class... Values>
-Result<std::vector<SessionId>> SqlStore::end_sessions(std::string_view statement, const Values&... values) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<std::vector<SessionId>> {
-    const auto rows = db.query(statement, values...);
-    std::vector<SessionId> ended;
-    while (rows->next()) ended.push_back(sql::id_at<SessionId>(*rows, 0));
+Result<std::vector<SessionId>> SqlStore::end_sessions(const std::string& reason, std::string_view statement,
+                                                      const Values&... values) {
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<std::vector<SessionId>> {
+    auto ended = sql::ids_of<SessionId>(*db.query(statement, values...));
+    sql::tell(db, StoreEvent::Kind::kSessionsEnded, ended, reason);
     return ended;
   });
 }
 
 Result<std::vector<SessionId>> SqlStore::end_expired_sessions(std::int64_t now) {
-  return end_sessions(
-      "UPDATE sessions SET ended_at = $1, end_reason = 'expired' WHERE ended_at IS NULL AND id IN "
-      "(SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= $1 LIMIT $2) RETURNING id",
-      now, kMaxPage);
+  return end_sessions("expired",
+                      "UPDATE sessions SET ended_at = $1, end_reason = 'expired' WHERE ended_at IS NULL AND id IN "
+                      "(SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= $1 LIMIT $2) RETURNING id",
+                      now, kMaxPage);
 }
 
 Result<std::vector<SessionId>> SqlStore::end_sessions_of_node(NodeId node, const std::string& reason,
                                                               std::int64_t now) {
   return end_sessions(
-      "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND node_id = $3 RETURNING id", now,
-      reason, node);
+      reason, "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND node_id = $3 RETURNING id",
+      now, reason, node);
 }
 
 Result<std::vector<SessionId>> SqlStore::end_sessions_of_user(UserId user, const std::string& reason,
                                                               std::int64_t now) {
   return end_sessions(
-      "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND user_id = $3 RETURNING id", now,
-      reason, user);
+      reason, "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND user_id = $3 RETURNING id",
+      now, reason, user);
 }
 
 }  // namespace higgs::boson

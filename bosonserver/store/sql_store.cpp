@@ -12,6 +12,26 @@ std::optional<Lockout> find_lockout(SqlConnection& db, const std::string& subjec
   return Lockout{static_cast<std::uint32_t>(row->integer(0)), row->integer(1), row->integer(2)};
 }
 
+class Subscription final : public StoreSubscription {
+ public:
+  Subscription(SqlDatabase& database, StoreEventHandler handler)
+      : handler_(std::move(handler)), listener_(database.listen([this](const SqlNotification& told) { on(told); })) {}
+
+ private:
+  void on(const SqlNotification& told) {
+    auto event = told.gap ? StoreEvent{StoreEvent::Kind::kResync, {}, {}, *told.gap} : decode_event(told.text);
+    if (!event) {
+      // Of a later version, perhaps, and then no less true.
+      runtime::log::warn("an event of the store was not understood", {{"bytes", told.text.size()}});
+      event.emplace();
+    }
+    handler_(*event);
+  }
+
+  const StoreEventHandler handler_;
+  std::unique_ptr<SqlListener> listener_;  // last: it ends before what it calls
+};
+
 }  // namespace
 
 Result<void> SqlStore::ping() {
@@ -19,6 +39,10 @@ Result<void> SqlStore::ping() {
     db.query("SELECT 1");
     return {};
   });
+}
+
+std::unique_ptr<StoreSubscription> SqlStore::subscribe(StoreEventHandler handler) {
+  return std::make_unique<Subscription>(*database_, std::move(handler));
 }
 
 Result<void> SqlStore::add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) {
@@ -72,9 +96,10 @@ Result<void> SqlStore::clear_lockout(const std::string& subject) {
 }
 
 Result<void> SqlStore::add_signing_key(const SigningKeyRecord& key) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
     db.run("INSERT INTO signing_keys (id, public_key, sealed, created_at) VALUES ($1, $2, $3, $4)", key.id,
            ByteView(key.public_key.bytes), ByteView(key.sealed), key.created_at);
+    db.notify(encode_event({StoreEvent::Kind::kKeysChanged}));
     return {};
   });
 }
@@ -90,8 +115,9 @@ Result<std::vector<SigningKeyRecord>> SqlStore::signing_keys() {
 }
 
 Result<void> SqlStore::remove_signing_key(const std::string& id) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
-    db.run("DELETE FROM signing_keys WHERE id = $1", id);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("DELETE FROM signing_keys WHERE id = $1", id) > 0)
+      db.notify(encode_event({StoreEvent::Kind::kKeysChanged}));
     return {};
   });
 }
@@ -111,10 +137,10 @@ Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now
     drop("refresh_tokens", "digest", "expires_at <= $1", now);
     drop("nodes", "id", "last_seen <= $1 AND admission <> 'banned'", now - retention.silent_nodes);
     drop("servers", "id", "last_seen <= $1", now - retention.silent_nodes);
+    drop("invites", "id", "expires_at <= $1 OR uses_left = 0", now);
     drop("node_metrics", "node_id, time", "time <= $1", now - retention.metrics);
     drop("node_actions", "id", "done_at <= $1", now - retention.metrics);
     drop("sessions", "id", "ended_at <= $1", now - retention.sessions);
-    drop("invites", "id", "expires_at <= $1 OR uses_left = 0", now);
     drop("lockouts", "subject", "last_failure <= $1", now - 86400);
     drop("refresh_families", "id", "NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)");
     return gone;

@@ -16,6 +16,7 @@ class SqlStore final : public Store {
   explicit SqlStore(std::unique_ptr<SqlDatabase> database) : database_(std::move(database)) {}
 
   Result<void> ping() override;
+  std::unique_ptr<StoreSubscription> subscribe(StoreEventHandler handler) override;
   Result<void> add_user(const UserRecord& user) override;
   Result<UserRecord> user_by_name(std::string_view name) override;
   Result<UserRecord> user_by_id(UserId id) override;
@@ -65,6 +66,8 @@ class SqlStore final : public Store {
   Result<void> record_server(ServerId id, const std::string& entry_json, std::int64_t now) override;
   Result<std::vector<std::string>> servers(std::int64_t since) override;
   Result<void> remove_server(ServerId id) override;
+  Result<std::map<api::NodeStatus, std::size_t>> nodes_by_status() override;
+  Result<std::vector<NodeId>> banned_nodes(std::optional<NodeId> after, std::size_t limit) override;
   Result<void> add_action(const ActionRecord& action) override;
   Result<std::vector<ActionRecord>> pending_actions(NodeId node) override;
   Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
@@ -79,6 +82,8 @@ class SqlStore final : public Store {
   Result<void> set_session_path(SessionId id, const std::string& path) override;
   Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) override;
   Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) override;
+  Result<std::vector<SessionId>> sessions_ended_since(std::int64_t since, std::optional<SessionId> after,
+                                                      std::size_t limit) override;
   Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) override;
   Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,
                                                       std::int64_t now) override;
@@ -108,7 +113,8 @@ class SqlStore final : public Store {
   template <class... Values>
   Result<void> change(SqlAccess access, std::string_view sql, const Values&... values);
   template <class... Values>
-  Result<std::vector<SessionId>> end_sessions(std::string_view statement, const Values&... values);
+  Result<std::vector<SessionId>> end_sessions(const std::string& reason, std::string_view statement,
+                                              const Values&... values);
 
   /// Entries that are older, and those above kMaxAuditEntries; the oldest go first, a number at a time.
   Result<std::size_t> purge_audit(std::int64_t cutoff);

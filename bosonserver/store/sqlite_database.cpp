@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <map>
+#include <vector>
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <fcntl.h>
@@ -84,8 +85,10 @@ class SqliteDatabase::Connection final : public SqlConnection {
       : database(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_FULLMUTEX, kOpenTimeoutMs) {}
 
   void lock(std::string_view) override {}  // who writes is alone already
+  void notify(std::string_view text) override { notifications.emplace_back(text); }
 
   SQLite::Database database;
+  std::vector<std::string> notifications;  // of the transaction
 
  private:
   std::unique_ptr<Rows> prepared(std::string_view sql, std::span<const SqlValue> values) {
@@ -134,7 +137,10 @@ void SqliteDatabase::transact(SqlAccess access, const Work& work) {
     }
     // IMMEDIATE takes the write lock at once: a read that turns into a write could otherwise fail half way.
     SQLite::Transaction transaction(connection_->database, SQLite::TransactionBehavior::IMMEDIATE);
-    if (work(*connection_)) transaction.commit();
+    connection_->notifications.clear();
+    if (!work(*connection_)) return;
+    transaction.commit();
+    for (const auto& text : connection_->notifications) notifier_.notify(text);
   } catch (const SQLite::Exception& error) {
     throw error_of(error);
   }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 
+#include "bosonserver/store/local_notifier.h"
 #include "bosonserver/store/sql_database.h"
 
 namespace higgs::boson {
@@ -22,6 +23,9 @@ class SqliteDatabase final : public SqlDatabase {
   std::span<const Migration> migrations() const override { return sqlite_migrations(); }
   std::size_t version() override;
   void migrate() override;
+  std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) override {
+    return notifier_.listen(std::move(handler));
+  }
 
  private:
   class Connection;
@@ -29,6 +33,7 @@ class SqliteDatabase final : public SqlDatabase {
   const std::filesystem::path file_;
   std::unique_ptr<Connection> connection_;
   std::timed_mutex mutex_;
+  LocalNotifier notifier_;
 };
 
 }  // namespace higgs::boson

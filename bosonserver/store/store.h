@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "base/result.h"
 #include "bosonserver/store/account_records.h"
 #include "bosonserver/store/records.h"
+#include "bosonserver/store/store_events.h"
 
 namespace higgs::boson {
 
@@ -34,15 +37,19 @@ inline constexpr std::size_t kMaxAuditEntries = 5'000'000;  ///< the oldest go f
 inline constexpr std::size_t kMaxLockouts = 100'000;
 inline constexpr std::size_t kMaxPendingActions = 64;  ///< for each node
 inline constexpr std::size_t kMaxPage = 1000;
+inline constexpr std::size_t kPurgeBatch = 2000;    ///< rows of a table
 inline constexpr std::size_t kMaxInvites = 10'000;  ///< that are open
 inline constexpr std::size_t kMaxApiKeys = 32;      ///< for each user
 inline constexpr std::size_t kMaxAllowEntries = 10'000;
-inline constexpr std::size_t kPurgeBatch = 2000;  ///< rows of a table
 
 class Store {
  public:
   virtual ~Store() = default;
   virtual Result<void> ping() = 0;
+  /// Hears of what changes, whoever changes it; on PostgreSQL also what other servers do. Begins with a resync: what is
+  /// changed after that is told. The handler is called on a thread of the subscription's own; while it runs, later
+  /// events wait. The store must still be there.
+  virtual std::unique_ptr<StoreSubscription> subscribe(StoreEventHandler handler) = 0;
 
   // Users. Names compare exactly; kExists for a name that is taken.
   virtual Result<void> add_user(const UserRecord& user) = 0;
@@ -136,6 +143,11 @@ class Store {
   virtual Result<std::vector<std::string>> servers(std::int64_t since) = 0;
   virtual Result<void> remove_server(ServerId id) = 0;
 
+  /// How many nodes are shown as what; none of a status: no entry.
+  virtual Result<std::map<api::NodeStatus, std::size_t>> nodes_by_status() = 0;
+  /// Those that are banned, in the order of ids.
+  virtual Result<std::vector<NodeId>> banned_nodes(std::optional<NodeId> after, std::size_t limit) = 0;
+
   // Actions for nodes: delivered with each heartbeat until answered.
   virtual Result<void> add_action(const ActionRecord& action) = 0;
   virtual Result<std::vector<ActionRecord>> pending_actions(NodeId node) = 0;
@@ -157,6 +169,9 @@ class Store {
   virtual Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) = 0;
   /// Newest first; `before` continues behind that one.
   virtual Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) = 0;
+  /// In the order of ids.
+  virtual Result<std::vector<SessionId>> sessions_ended_since(std::int64_t since, std::optional<SessionId> after,
+                                                              std::size_t limit) = 0;
   /// Ends those that have expired (kMaxPage at most), or are a node's or a user's; returns them.
   virtual Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) = 0;
   virtual Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,

@@ -2,7 +2,6 @@
 #include "bosonserver/store/testing/store_contract.h"
 
 #include <atomic>
-#include <functional>
 #include <set>
 #include <thread>
 
@@ -263,6 +262,18 @@ TEST_P(StoreContract, SilentNodesAreFoundUnlessTheySpeak) {
   EXPECT_FALSE(*store_->set_node_offline(late.id, 110)) << "it has spoken meanwhile";
   EXPECT_EQ(store_->node(late.id)->status, api::NodeStatus::kOnline);
   EXPECT_EQ(store_->node(early.id)->status, api::NodeStatus::kOffline);
+}
+
+TEST_P(StoreContract, NodesAreCountedAsTheyAreShown) {
+  auto offline = make_node(), pending = make_node(), banned = make_node();
+  offline.status = api::NodeStatus::kOffline;
+  pending.admission = NodeAdmission::kPending;
+  for (const auto& node : {offline, pending, banned, make_node(), make_node()})
+    ASSERT_TRUE(store_->register_node(node));
+  ASSERT_TRUE(store_->set_node_admission(banned.id, NodeAdmission::kBanned));
+  using enum api::NodeStatus;
+  EXPECT_EQ(*store_->nodes_by_status(),
+            (std::map<api::NodeStatus, std::size_t>{{kOnline, 2}, {kOffline, 1}, {kPending, 1}, {kBanned, 1}}));
 }
 
 TEST_P(StoreContract, NodesArePaged) {

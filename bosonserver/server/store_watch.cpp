@@ -1,0 +1,86 @@
+#include "bosonserver/server/store_watch.h"
+
+#include "runtime/log.h"
+
+namespace higgs::boson {
+
+namespace log = runtime::log;
+
+namespace {
+
+/// Clocks of servers differ, and transactions take their time.
+constexpr std::chrono::seconds kGapMargin{60};
+
+relay::CloseReason close_reason(const std::string& reason) {
+  if (reason == "expired") return relay::CloseReason::kExpired;
+  if (reason == "banned") return relay::CloseReason::kBanned;
+  return relay::CloseReason::kEnded;
+}
+
+template <class Id>
+std::vector<Id> ids_of(const StoreEvent& event) {
+  std::vector<Id> ids;
+  ids.reserve(event.ids.size());
+  for (const auto& id : event.ids) ids.emplace_back(id);
+  return ids;
+}
+
+}  // namespace
+
+StoreWatch::StoreWatch(Services& services, std::function<void(std::function<void()>)> post)
+    : services_(services),
+      post_(std::move(post)),
+      subscription_(services.store.subscribe([this](const StoreEvent& event) { on_event(event); })) {}
+
+void StoreWatch::on_event(const StoreEvent& event) {
+  // Users are asked for with each request: nothing is kept of them that an event would have to drop.
+  switch (event.kind) {
+    case StoreEvent::Kind::kSessionsEnded:
+      return end_sessions(ids_of<SessionId>(event), event.detail);
+    case StoreEvent::Kind::kNodesBanned:
+      return ban_nodes(ids_of<NodeId>(event));
+    case StoreEvent::Kind::kNodesChanged:
+      for (const auto& node : ids_of<NodeId>(event)) node_changed(services_, node);
+      return;
+    case StoreEvent::Kind::kKeysChanged:
+      return post_([this] { refresh_keys(); });
+    case StoreEvent::Kind::kResync:
+      return post_([this, gap = event.gap] { look_again(gap); });
+  }
+}
+
+void StoreWatch::end_sessions(const std::vector<SessionId>& sessions, const std::string& reason) {
+  for (const auto& session : sessions) session_over(services_, session, close_reason(reason));
+}
+
+void StoreWatch::ban_nodes(const std::vector<NodeId>& nodes) {
+  // The links first: what is cached may be in Redis, which takes its time.
+  for (const auto& node : nodes) services_.relay.close_node(node, relay::CloseReason::kBanned);
+  for (const auto& node : nodes) node_changed(services_, node);
+}
+
+void StoreWatch::look_again(std::chrono::seconds gap) {
+  const auto since = unix_seconds(services_.clock().wall) - (gap + kGapMargin).count();
+  std::optional<SessionId> last_session;
+  do {
+    const auto ended = services_.store.sessions_ended_since(since, last_session, kMaxPage);
+    if (!ended) return log::warn("what was missed of the store's events stays unknown", {{"gap", gap.count()}});
+    end_sessions(*ended, {});
+    last_session = ended->size() == kMaxPage ? std::optional(ended->back()) : std::nullopt;
+  } while (last_session);
+  std::optional<NodeId> last_node;
+  do {
+    const auto banned = services_.store.banned_nodes(last_node, kMaxPage);
+    if (!banned) return log::warn("what was missed of the store's events stays unknown", {{"gap", gap.count()}});
+    for (const auto& node : *banned) services_.relay.close_node(node, relay::CloseReason::kBanned);
+    last_node = banned->size() == kMaxPage ? std::optional(banned->back()) : std::nullopt;
+  } while (last_node);
+  services_.directory.forget();
+  refresh_keys();
+}
+
+void StoreWatch::refresh_keys() {
+  if (!services_.keys.refresh(services_.clock().wall)) log::warn("the signing keys could not be read again");
+}
+
+}  // namespace higgs::boson
