@@ -1,7 +1,9 @@
 # Each target installs what is missing (scripts/install-deps), configures if needed, builds, and does its work.
 #   make demo   [PAYLOAD=file]      the whole story: client behind NAT, relay, node behind NAT, web site
+#               [CLUSTER=1]         the same on two servers with PostgreSQL and Redis
 #   make test                       format, layering, headers, unit, simulation and integration tests
 #   make nat-matrix                 client and node behind each kind of NAT: path and time, build/nat-matrix.json
+#   make fault-matrix               a cluster whose parts die one by one, build/fault-matrix.json
 #   make bench  [BENCH_ROUNDS=3]    build/bench/results.json and a table
 #   make fuzz   [FUZZ_SECONDS=60]   every fuzz target for that long
 #   make faults                     puts faults in, one at a time; the named test must turn red for each (tests/faults)
@@ -19,7 +21,7 @@ TEST_LABELS ?= unit|sim|integration
 TEST_REPEAT ?= until-pass:2
 export HIGGS_BIN := $(CURDIR)/$(BUILD)/bin
 
-.PHONY: all build programs deps configure demo nat-matrix test check-style bench fuzz faults reference format lint clean
+.PHONY: all build programs deps configure demo nat-matrix fault-matrix test check-style bench fuzz faults reference format lint clean
 
 all: build
 
@@ -36,10 +38,13 @@ programs: configure
 	cmake --build $(BUILD) --parallel $(JOBS) --target bosonserver higgsnode higgsvpn higgs-wg
 
 demo: programs
-	$(PYTHON) tests/lab/demo.py $(if $(PAYLOAD),--payload "$(PAYLOAD)")
+	$(PYTHON) tests/lab/demo.py $(if $(PAYLOAD),--payload "$(PAYLOAD)") $(if $(CLUSTER),--cluster)
 
 nat-matrix: programs
 	$(PYTHON) tests/nat_matrix/run.py --out build/nat-matrix.json
+
+fault-matrix: programs
+	$(PYTHON) tests/fault_matrix/run.py --out build/fault-matrix.json
 
 # What needs no build, cheapest first.
 check-style: deps
