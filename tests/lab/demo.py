@@ -13,11 +13,12 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lab import enter  # noqa: E402  (the path above is needed first)
+from lab import databases, enter  # noqa: E402  (the path above is needed first)
 from lab import lab as places  # noqa: E402
 from lab.capture import Capture, leaks, summary  # noqa: E402
+from lab.cluster import Cluster  # noqa: E402
 from lab.lab import Lab  # noqa: E402
-from lab.programs import RELAYS, URL, Client, Node, Program, Server  # noqa: E402
+from lab.programs import RELAYS, URL, URL_B, Client, Node, Program, Server  # noqa: E402
 from lab.traversal import Wire  # noqa: E402
 from lab.wait import wait_until  # noqa: E402
 
@@ -93,7 +94,24 @@ def captured(lab, name, client, node):
     return capture.stop()
 
 
-def play(lab, story, result):
+def start_servers(lab, story, cluster):
+    """The server of the user, and that of the node: the same one, or two of a cluster."""
+    if not cluster:
+        story.step("An operator starts bosonserver with no configuration, and makes an account")
+        server = Server(lab.server)
+        server.start()
+        server.add_user("alice", PASSWORD)
+        story.say(f"{URL} is up; its pin is {server.pin()}")
+        return [server, server]
+    story.step("An operator starts PostgreSQL, Redis and two servers on them, and makes an account")
+    servers = Cluster(lab)
+    servers.part()
+    servers.a.add_user("alice", PASSWORD)
+    story.say(f"server A is {URL}, server B is {URL_B}; the user reaches A alone, and the volunteer B")
+    return servers.servers
+
+
+def play(lab, story, result, cluster):
     a, b = places.PUBLIC["a"], places.PUBLIC["b"]
     result["node_public_address"] = b
     story.step("An internet with a server, a web site, and homes behind NAT routers")
@@ -103,20 +121,15 @@ def play(lab, story, result):
     story.proved(seen == a, f"without a tunnel the web site sees the user's own public address, {seen}")
     story.proved(lab.printer.pings(places.NODE) and not lab.web.pings(places.NODE6), "the volunteer's computer answers its own home and nobody outside")
 
-    story.step("An operator starts bosonserver with no configuration, and makes an account")
-    server = Server(lab.server)
-    server.start()
-    server.add_user("alice", PASSWORD)
-    pin = server.pin()
-    story.say(f"{URL} is up; its pin is {pin}")
+    server, nodes_server = start_servers(lab, story, cluster)
 
     story.step("A volunteer starts higgsnode on a PC behind NAT")
-    node = Node(lab.node, pin)
+    node = Node(lab.node, nodes_server.pin(), url=nodes_server.url)
     node.start()
     story.say("registered with a signature of its identity key; its relay link stands")
 
     story.step("A user logs in and connects, over the relay alone for now")
-    client = Client(lab.client_a, pin)
+    client = Client(lab.client_a, server.pin())
     client.login("alice", PASSWORD)
     result["connect_ms"] = round(client.connect_detached("--path", "relay") * 1000)
     seen = client.exit_address()
@@ -125,6 +138,9 @@ def play(lab, story, result):
     story.proved(seen not in (a, places.SERVER), "that is neither the user's address nor the server's")
     result["path"] = client.status()["path"]
     story.proved(result["path"] == "relay", "the path is the relay's: the server passes on what it cannot read")
+    if cluster:
+        at = {"user": client.status()["server"], "volunteer": node.status()["relay"]["url"]}
+        story.proved(at["user"] == server.url and nodes_server.url.split("//")[1] in at["volunteer"], "the user is linked to server A and the volunteer to server B: packets pass both")
     asked = len(lab.seen(lab.web, "dns"))
     lab.client_a.fetch(f"http://{places.WEB_NAME}/hello")
     sources = {event["source"] for event in lab.seen(lab.web, "dns")[asked:]}
@@ -170,10 +186,10 @@ def play(lab, story, result):
     client.connect_detached()
     wait_until(lambda: client.status()["path"].startswith("direct"), 20, "the tunnel to leave the relay for a direct path")
     path, milliseconds = client.status()["path"], round((time.monotonic() - begun) * 1000)
-    wire = Wire(lab.server)
-    carried = wire.read()
+    wires = [Wire(each.host) for each in dict.fromkeys((server, nodes_server))]
+    carried = [wire.read() for wire in wires]
     download = Download(lab).result()
-    share = wire.since(carried)["all"] / download["bytes"]
+    share = sum(wire.since(begun_at)["all"] for wire, begun_at in zip(wires, carried)) / download["bytes"]
     result["direct"] = {"path": path, "ms_to_direct": milliseconds, "mbit_s": round(download["mbit_s"]), "server_share": round(share, 4)}
     story.proved(client.exit_address() == b and download["sha256"] == lab.payload_sha256, f"{path} after {milliseconds} ms, {_mib(download['bytes'])} MiB at {result['direct']['mbit_s']} Mbit/s")
     story.proved(share < 0.01, f"the server carried {share:.2%} of it")
@@ -181,7 +197,8 @@ def play(lab, story, result):
     story.step("Everybody goes home")
     client.disconnect()
     node.stop()
-    server.stop()
+    for each in dict.fromkeys((server, nodes_server)):
+        each.stop()
     for host in (lab.client_a, lab.node):
         story.proved(host.snapshot() == before[host.name], f"{host.name}: rules, routes, interfaces and resolv.conf are byte for byte as before")
     story.proved(not Program.reports(), "no program reported an error of its own")
@@ -194,6 +211,7 @@ def _mib(count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--payload", help="download this file instead of 200 MiB of random bytes")
+    parser.add_argument("--cluster", action="store_true", help="two servers on PostgreSQL and Redis, the user at one and the volunteer at the other")
     arguments = parser.parse_args()
     if arguments.payload and not os.path.isfile(arguments.payload):
         parser.error(f"{arguments.payload} is no file")
@@ -203,9 +221,11 @@ def main():
               "mbit_s": 0, "connect_ms": None, "leaked_packets": None, "direct": None}
     try:
         enter.enter()
-        with Lab(payload=payload, payload_mib=200) as lab:
+        if arguments.cluster and (why := databases.missing()):
+            raise enter.CannotEnter(why)
+        with Lab(payload=payload, payload_mib=200, cluster=arguments.cluster) as lab:
             try:
-                play(lab, story, result)
+                play(lab, story, result, arguments.cluster)
                 result["ok"] = True
             except BaseException:
                 shutil.rmtree(LOGS, ignore_errors=True)
