@@ -32,7 +32,7 @@ struct HttpRequest {
   HttpHeaders headers;
   std::string body;
   Endpoint remote;
-  std::optional<std::chrono::microseconds> round_trip;  ///< to `remote`, as the kernel measures it
+  std::optional<std::chrono::microseconds> round_trip;  ///< to `remote`, as the kernel measures it; not through a proxy
   std::string request_id;  ///< made by the server (or taken from X-Request-Id if it is sane)
 };
 

@@ -1,5 +1,6 @@
 #include "net/http_connection.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "base/random.h"
 #include "base/uuid.h"
 #include "net/http_text.h"
+#include "net/proxy_header.h"
 #include "net/websocket_handshake.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -40,11 +42,15 @@ std::string request_id_for(const HttpRequest& request) {
   return Uuid::random(random).to_string();
 }
 
-HttpConnection::HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared)
-    : stream_(std::move(stream)), shared_(std::move(shared)) {}
+HttpConnection::HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared, Admit admit)
+    : stream_(std::move(stream)), shared_(std::move(shared)), admit_(std::move(admit)), peer_(stream_.remote()) {}
 
 asio::awaitable<void> HttpConnection::run() {
   stream_.expires_after(shared_->limits.handshake);
+  if (shared_->proxies.speak_before(peer_.address)) {
+    const bool read = co_await read_proxy_header();
+    if (!read) co_return;
+  }
   const auto handshake = co_await stream_.accept();
   if (!handshake) {
     ++shared_->counters.handshake_failures;
@@ -54,6 +60,32 @@ asio::awaitable<void> HttpConnection::run() {
   Next next = Next::kContinue;
   while (next == Next::kContinue) next = co_await serve_one();
   if (!taken_) stream_.shutdown();
+}
+
+asio::awaitable<bool> HttpConnection::read_proxy_header() {
+  ProxyHeaderReader reader;
+  ByteArray<256> bytes;
+  while (reader.state() == ProxyHeaderReader::State::kReading) {
+    const auto room = MutableBytes(bytes).first(std::min(bytes.size(), reader.wanted()));
+    const auto count = co_await stream_.read_before_tls(room);
+    if (!count) {
+      if (count.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
+      co_return false;
+    }
+    reader.put(room.first(*count));
+  }
+  if (reader.state() == ProxyHeaderReader::State::kMalformed) {
+    ++shared_->counters.bad_proxy_headers;
+    co_return false;
+  }
+  if (const auto& source = reader.source()) {
+    stream_.set_remote({source->address.unmapped(), source->port});
+    if (!admit_(source->address)) {
+      ++shared_->counters.refused;
+      co_return false;
+    }
+  }
+  co_return true;
 }
 
 void HttpConnection::drain() noexcept {
@@ -131,7 +163,8 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   stream_.expires_never();
   HttpRequest request = parser.take();
   request.remote = stream_.remote();
-  request.round_trip = stream_.round_trip();
+  if (const auto client = shared_->proxies.client_of(peer_.address, request.headers)) request.remote = {*client, 0};
+  if (request.remote == peer_) request.round_trip = stream_.round_trip();
   request.request_id = request_id_for(request);
   if (asks_for_websocket(request)) {
     auto upgrading = serve_upgrade(std::move(request));
@@ -194,6 +227,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_upgrade(HttpRequest 
   const bool written = co_await write(text);
   if (!written) co_return Next::kClose;
   taken_ = true;
+  stream_.set_remote(asked.remote);
   accept.take({stream_.release(), to_bytes(unread_bytes())});
   co_return Next::kClose;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include <boost/asio/awaitable.hpp>
@@ -13,13 +14,14 @@ namespace higgs::net {
 
 struct HttpServerCounters {
   std::atomic<std::uint64_t> accepted{0}, refused{0}, handshake_failures{0}, requests{0}, timeouts{0}, bad_requests{0},
-      accept_errors{0};
+      accept_errors{0}, bad_proxy_headers{0};
 };
 
 /// What connections of one server share; read-only but for the counters.
 struct HttpServerShared {
   HttpHandlers handlers;
   HttpServerLimits limits;
+  TrustedProxies proxies;
   HttpServerCounters counters;
   std::atomic<bool> draining{false};
 };
@@ -27,7 +29,10 @@ struct HttpServerShared {
 /// All on the stream's executor.
 class HttpConnection {
  public:
-  HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared);
+  /// Whether one more connection of that client is taken; asked when a proxy has said whose this one is.
+  using Admit = std::function<bool(const IpAddress& client)>;
+
+  HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared, Admit admit);
 
   boost::asio::awaitable<void> run();
   /// Ends a connection that waits for a request; a request that runs is answered first.
@@ -37,6 +42,7 @@ class HttpConnection {
  private:
   enum class Next { kContinue, kClose };
 
+  boost::asio::awaitable<bool> read_proxy_header();
   boost::asio::awaitable<bool> read_more();
   boost::asio::awaitable<bool> read_request(HttpRequestParser& parser);
   boost::asio::awaitable<Next> serve_one();
@@ -49,6 +55,8 @@ class HttpConnection {
 
   TlsStream stream_;
   std::shared_ptr<HttpServerShared> shared_;
+  Admit admit_;
+  Endpoint peer_;             // of the socket
   Bytes buffer_;              // bytes that came and that no message has taken yet, from consumed_ on
   std::size_t consumed_ = 0;  // front of buffer_ that is done with
   bool first_ = true;

@@ -45,25 +45,28 @@ IpAddress counted_address(const IpAddress& address) {
 
 class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
  public:
-  Impl(asio::any_io_executor e, std::optional<TlsContext> t, HttpHandlers handlers, HttpServerLimits limits)
+  Impl(asio::any_io_executor e, std::optional<TlsContext> t, HttpHandlers handlers, HttpServerLimits limits,
+       TrustedProxies proxies)
       : executor(std::move(e)), accept_strand(asio::make_strand(executor)), acceptor(accept_strand), tls(std::move(t)) {
     shared = std::make_shared<HttpServerShared>();
     shared->handlers = std::move(handlers);
     shared->limits = limits;
+    shared->proxies = std::move(proxies);
   }
 
   struct Entry {
     asio::any_io_executor strand;
     std::unique_ptr<HttpConnection> connection;
     asio::cancellation_signal cancel;
-    IpAddress address;
+    std::optional<IpAddress> address;  // that it counts for; a proxy is limited by all connections only
   };
   using Entries = std::list<std::shared_ptr<Entry>>;
 
   Result<Endpoint> listen(const Endpoint& where);
   asio::awaitable<void> accept_loop();
   void admit(tcp::socket socket);
-  bool count_in(const IpAddress& address);
+  bool has_room() const;
+  bool count_in(Entry& entry, const IpAddress& address);
   void forget(const std::shared_ptr<Entry>& entry);
   std::size_t open() const;
   template <class F>
@@ -120,12 +123,18 @@ asio::awaitable<void> HttpServer::Impl::accept_loop() {
   }
 }
 
-bool HttpServer::Impl::count_in(const IpAddress& address) {
+bool HttpServer::Impl::has_room() const {
   const std::lock_guard lock(mutex);
-  if (shared->draining || entries.size() >= shared->limits.connections) return false;
+  return !shared->draining && entries.size() < shared->limits.connections;
+}
+
+bool HttpServer::Impl::count_in(Entry& entry, const IpAddress& client) {
+  const IpAddress address = counted_address(client);
+  const std::lock_guard lock(mutex);
   std::size_t& count = per_address[address];
   if (count >= shared->limits.connections_per_address) return false;
   ++count;
+  entry.address = address;
   return true;
 }
 
@@ -133,18 +142,19 @@ void HttpServer::Impl::admit(tcp::socket socket) {
   boost::system::error_code error;
   const auto remote = socket.remote_endpoint(error);
   if (error) return;
-  const IpAddress address = counted_address(from_asio(remote).address);
-  if (!count_in(address)) {
+  const IpAddress address = from_asio(remote).address;
+  auto entry = std::make_shared<Entry>();
+  if (!has_room() || (!shared->proxies.include(address) && !count_in(*entry, address))) {
     ++shared->counters.refused;
     return;
   }
   ++shared->counters.accepted;
   socket.set_option(tcp::no_delay(true), error);
-  auto entry = std::make_shared<Entry>();
   entry->strand = socket.get_executor();
-  entry->address = address;
   TlsStream stream = tls ? TlsStream(std::move(socket), *tls) : TlsStream(std::move(socket));
-  entry->connection = std::make_unique<HttpConnection>(std::move(stream), shared);
+  // Both outlive the connection's run: its end, below, holds them.
+  auto admit_client = [this, raw = entry.get()](const IpAddress& client) { return count_in(*raw, client); };
+  entry->connection = std::make_unique<HttpConnection>(std::move(stream), shared, std::move(admit_client));
   {
     const std::lock_guard lock(mutex);
     entries.emplace(entry.get(), entry);
@@ -157,7 +167,8 @@ void HttpServer::Impl::admit(tcp::socket socket) {
 void HttpServer::Impl::forget(const std::shared_ptr<Entry>& entry) {
   const std::lock_guard lock(mutex);
   entries.erase(entry.get());
-  const auto count = per_address.find(entry->address);
+  if (!entry->address) return;
+  const auto count = per_address.find(*entry->address);
   if (count != per_address.end() && --count->second == 0) per_address.erase(count);
 }
 
@@ -173,8 +184,9 @@ void HttpServer::Impl::for_each_connection(F action) {
 }
 
 HttpServer::HttpServer(asio::any_io_executor executor, std::optional<TlsContext> tls, HttpHandlers handlers,
-                       HttpServerLimits limits)
-    : impl_(std::make_shared<Impl>(std::move(executor), std::move(tls), std::move(handlers), limits)) {}
+                       HttpServerLimits limits, TrustedProxies proxies)
+    : impl_(std::make_shared<Impl>(std::move(executor), std::move(tls), std::move(handlers), limits,
+                                   std::move(proxies))) {}
 
 HttpServer::~HttpServer() {
   impl_->shared->draining = true;
@@ -228,6 +240,7 @@ HttpServerStats HttpServer::stats() const {
           .requests = counters.requests,
           .timeouts = counters.timeouts,
           .bad_requests = counters.bad_requests,
+          .bad_proxy_headers = counters.bad_proxy_headers,
           .accept_errors = counters.accept_errors,
           .open = impl_->open()};
 }

@@ -15,6 +15,7 @@
 #include "base/ip.h"
 #include "base/result.h"
 #include "net/http.h"
+#include "net/proxies.h"
 #include "net/tls_stream.h"
 #include "net/websocket_connection.h"
 
@@ -47,17 +48,19 @@ struct HttpHandlers {
 
 struct HttpServerStats {
   std::uint64_t accepted = 0, refused = 0, handshake_failures = 0, requests = 0, timeouts = 0, bad_requests = 0;
-  std::uint64_t accept_errors = 0;  ///< out of descriptors or memory; each costs a pause
-  std::size_t open = 0;             ///< not those that were upgraded
+  std::uint64_t bad_proxy_headers = 0;  ///< connections from proxies without one that can be read; closed
+  std::uint64_t accept_errors = 0;      ///< out of descriptors or memory; each costs a pause
+  std::size_t open = 0;                 ///< not those that were upgraded
 };
 
 /// Thread-safe. The executor may run on several threads: each connection keeps to a strand of its own, on which its
 /// handlers run. Destroy it before the executor's context, and after stop() or once the context runs no more.
 class HttpServer {
  public:
-  /// `tls` null: plain HTTP (for the loopback metrics listener).
+  /// `tls` null: plain HTTP (for the loopback metrics listener). Requests, upgraded sockets and limits for each address
+  /// are of the clients that `proxies` name, and their headers come within the time for handshakes.
   HttpServer(boost::asio::any_io_executor executor, std::optional<TlsContext> tls, HttpHandlers handlers,
-             HttpServerLimits limits = {});
+             HttpServerLimits limits = {}, TrustedProxies proxies = {});
   ~HttpServer();
 
   /// Binds and starts to accept; port 0 takes a free one. Returns the bound endpoint.

@@ -58,6 +58,16 @@ class TlsStream::Impl : public std::enable_shared_from_this<TlsStream::Impl> {
     co_return boost::system::in_place_value;
   }
 
+  asio::awaitable<Result<std::size_t>> read(MutableBytes out) {
+    for (;;) {
+      if (!socket.is_open()) co_return TlsError::kClosed;
+      const auto count = io.read(out);
+      if (count) co_return count;
+      const auto ready = co_await wait(count.error());
+      if (!ready) co_return ready.error();
+    }
+  }
+
   void make_session() {
     HIGGS_ASSERT(io.ssl_ == nullptr);
     io.ssl_ = SSL_new(context);
@@ -148,13 +158,12 @@ asio::awaitable<Result<void>> TlsStream::connect(const std::string& host) {
 
 asio::awaitable<Result<std::size_t>> TlsStream::read_some(MutableBytes out) {
   HIGGS_ASSERT(impl_->ready());
-  for (;;) {
-    if (!impl_->socket.is_open()) co_return TlsError::kClosed;
-    const auto count = impl_->io.read(out);
-    if (count) co_return count;
-    const auto ready = co_await impl_->wait(count.error());
-    if (!ready) co_return ready.error();
-  }
+  co_return co_await impl_->read(out);
+}
+
+asio::awaitable<Result<std::size_t>> TlsStream::read_before_tls(MutableBytes out) {
+  HIGGS_ASSERT(impl_->io.ssl_ == nullptr);
+  co_return co_await impl_->read(out);
 }
 
 asio::awaitable<Result<void>> TlsStream::write_all(ByteView bytes) {
@@ -189,6 +198,7 @@ void TlsStream::abort() noexcept {
 }
 
 Endpoint TlsStream::remote() const { return impl_->io.remote(); }
+void TlsStream::set_remote(const Endpoint& remote) noexcept { impl_->io.remote_ = remote; }
 
 std::optional<std::chrono::microseconds> TlsStream::round_trip() const {
   tcp_info info{};

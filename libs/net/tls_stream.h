@@ -125,6 +125,8 @@ class TlsStream {
   /// accept() or connect() comes first, and once. Until the peer's first byte an accepting stream holds no session.
   boost::asio::awaitable<Result<void>> accept();
   boost::asio::awaitable<Result<void>> connect(const std::string& host);
+  /// Before accept(): what stands in the clear before the handshake. Takes no byte more than `out` has room for.
+  boost::asio::awaitable<Result<std::size_t>> read_before_tls(MutableBytes out);
   boost::asio::awaitable<Result<std::size_t>> read_some(MutableBytes out);
   boost::asio::awaitable<Result<void>> write_all(ByteView bytes);
   /// close_notify and the end of the sending direction; what the peer still sends can be read.
@@ -134,6 +136,8 @@ class TlsStream {
   /// Closes the socket now; what awaits on it fails.
   void abort() noexcept;
   Endpoint remote() const;
+  /// Whose the connection is, where a proxy is its peer; release() passes it on.
+  void set_remote(const Endpoint& remote) noexcept;
   /// The kernel's smoothed measure; nullopt where it has none.
   std::optional<std::chrono::microseconds> round_trip() const;
   /// Gives session and descriptor away, for an EventLoop. Nothing may await on the stream.
