@@ -5,7 +5,13 @@
 #include <CLI/CLI.hpp>
 
 #include "bosonserver/api/endpoint.h"
-#include "bosonserver/cli/commands.h"
+#include "bosonserver/cli/audit_commands.h"
+#include "bosonserver/cli/keys_commands.h"
+#include "bosonserver/cli/node_commands.h"
+#include "bosonserver/cli/run_server.h"
+#include "bosonserver/cli/session_commands.h"
+#include "bosonserver/cli/user_commands.h"
+#include "bosonserver/server/state_files.h"
 #include "runtime/config_loader.h"
 
 namespace higgs::boson {
@@ -19,6 +25,7 @@ constexpr const char* kExamples = R"(Examples:
   bosonserver run                                # everything by default: port 8443, embedded store
   bosonserver run --public-url https://vpn.example:8443 --dns 9.9.9.9
   bosonserver pin                                # what nodes and clients give as --pin
+  bosonserver node list                          # and user, session, audit, keys: each with --help and --json
   bosonserver check-config --config /etc/higgs/bosonserver.toml
 )";
 
@@ -41,18 +48,7 @@ class CommandLine {
     check_->add_flag("--print-config", print_, "print the effective configuration as well");
 
     pin_ = app_.add_subcommand("pin", "print the pin of the server's certificate");
-    add_state(*pin_);
-
-    user_ = app_.add_subcommand("user", "accounts, also while the server runs");
-    user_->require_subcommand(1);
-    user_add_ = user_->add_subcommand("add", "add an account");
-    user_add_->add_option("NAME", new_user_.name, "user name")->required();
-    user_add_->add_option("--role", role_, "user, operator or admin")
-        ->check(CLI::IsMember({"user", "operator", "admin"}));
-    user_add_->add_option("--password-file", password_file_, "file with the password, - for standard input");
-    add_state(*user_add_);
-    user_list_ = user_->add_subcommand("list", "list accounts");
-    add_state(*user_list_);
+    table_.add_store_options(*pin_);
 
     endpoints_ = app_.add_subcommand("endpoints", "print the table of endpoints")->group("");
     endpoints_->add_flag("--json", json_, "as JSON, the only form");
@@ -68,30 +64,17 @@ class CommandLine {
       std::cout << endpoints_json() << '\n';
       return 0;
     }
-    if (!load()) return kUsage;
-    return dispatch();
+    const auto problems = runtime::load_config(schema_, "bosonserver", config_ ? config_ : table_.config());
+    for (const auto& problem : problems) std::cerr << "bosonserver: " << config::to_string(problem) << '\n';
+    if (const auto fault = table_.apply(settings_)) {
+      std::cerr << "bosonserver: " << *fault << '\n';
+      return kUsage;
+    }
+    settings_.finish();
+    return problems.empty() ? dispatch() : kUsage;
   }
 
  private:
-  void add_state(CLI::App& command) {
-    command.add_option("--state-dir", state_dir_, "keys, certificate and the embedded store");
-    command.add_option("--store", store_, "sqlite:PATH");
-    command.add_option("--config", config_, "TOML file");
-  }
-
-  bool load() {
-    const auto problems = runtime::load_config(schema_, "bosonserver", config_);
-    for (const auto& problem : problems) std::cerr << "bosonserver: " << config::to_string(problem) << '\n';
-    if (state_dir_) settings_.state_dir = *state_dir_;
-    if (store_) settings_.store = store_;
-    if (const auto fault = store_ ? fault_of_store_url(*store_) : std::nullopt) {
-      std::cerr << "bosonserver: --store " << *fault << '\n';
-      return false;
-    }
-    settings_.finish();
-    return problems.empty();
-  }
-
   int dispatch() {
     if (print_) std::cout << schema_.effective_toml();
     if (check_->parsed()) {
@@ -99,23 +82,25 @@ class CommandLine {
       return 0;
     }
     if (run_->parsed()) return print_ ? 0 : run_server(settings_);
-    if (pin_->parsed()) return print_pin(settings_);
-    if (user_list_->parsed()) return list_users(settings_);
-    new_user_.role = api::parse_role(role_).value_or(api::Role::kUser);
-    new_user_.password_file = password_file_;
-    return add_user(settings_, new_user_);
+    if (pin_->parsed()) {
+      std::cout << pin_of_certificate(settings_) << '\n';
+      return 0;
+    }
+    Console console(settings_, table_.json());
+    return (*table_.chosen())(console);
   }
 
   CLI::App app_{"bosonserver: introduces Higgs nodes and clients, and relays what they cannot send directly"};
   ServerSettings settings_;
   config::Schema schema_;
-  CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *user_ = nullptr, *user_add_ = nullptr,
-           *user_list_ = nullptr, *endpoints_ = nullptr;
+  CommandTable table_{app_};
+  UserCommands users_{table_};
+  NodeCommands nodes_{table_};
+  SessionCommands sessions_{table_};
+  AuditCommands audit_{table_};
+  KeysCommands keys_{table_};
+  CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *endpoints_ = nullptr;
   std::optional<std::filesystem::path> config_;
-  std::optional<std::filesystem::path> state_dir_;
-  std::optional<std::string> store_, password_file_;
-  std::string role_ = "user";
-  NewUser new_user_;
   bool print_ = false, json_ = false;
 };
 
