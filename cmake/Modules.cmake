@@ -1,11 +1,12 @@
 include(GoogleTest)
 
-# higgs_module(NAME [PCH core|asio] [DEPS target…])
+# higgs_module(NAME [PCH core|asio] [DEPS target…] [TOGETHER FILTER])
 #
 # A library higgs::NAME of every source in this folder, and a test program NAME_test of every *_test.cpp beside them.
+# TOGETHER: these tests run in one process, since they share something that is costly to start.
 # `platform`, `testing` and similar sub-folders are taken along. Files named *_fuzz.cpp belong to tests/fuzz.
 function(higgs_module name)
-  cmake_parse_arguments(ARG "" "PCH" "DEPS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PCH;TOGETHER" "DEPS;TEST_DEPS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
   set(tests ${sources})
@@ -33,7 +34,13 @@ function(higgs_module name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE higgs_${name} GTest::gmock GTest::gtest GTest::gtest_main ${ARG_TEST_DEPS})
     higgs_precompile(${name}_test "${ARG_PCH}" "<gtest/gtest.h>")
-    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit TIMEOUT 300)
+    if(ARG_TOGETHER)
+      set(apart TEST_FILTER "-${ARG_TOGETHER}")
+      add_test(NAME ${name}.together COMMAND ${name}_test "--gtest_filter=${ARG_TOGETHER}")
+      set_tests_properties(${name}.together PROPERTIES LABELS unit TIMEOUT 300)
+    endif()
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 ${apart}
+      PROPERTIES LABELS unit TIMEOUT 300)
   endif()
 endfunction()
 

@@ -23,32 +23,35 @@ void Maintenance::run() {
 }
 
 void Maintenance::end_expired(Now now) {
-  const auto ended = services_.store.end_expired_sessions(unix_seconds(now.wall));
-  if (!ended) {
-    ++stats_.failures;
-    return;
+  std::size_t page = kMaxPage;
+  while (page == kMaxPage) {
+    const auto ended = services_.store.end_expired_sessions(unix_seconds(now.wall));
+    if (!ended) {
+      ++stats_.failures;
+      return;
+    }
+    for (const auto& session : *ended) {
+      session_over(services_, session, relay::CloseReason::kExpired);
+      log::info("a session expired", {{"session", to_string(session)}});
+    }
+    page = ended->size();
+    stats_.expired_sessions += page;
   }
-  for (const auto& session : *ended) {
-    session_over(services_, session, relay::CloseReason::kExpired);
-    log::info("a session expired", {{"session", to_string(session)}});
-  }
-  stats_.expired_sessions += ended->size();
 }
 
 void Maintenance::notice_silence(Now now) {
-  const auto nodes = services_.directory.nodes(now.monotonic);
-  if (!nodes) {
+  const auto time = unix_seconds(now.wall);
+  // A page of those that may be: the longest silent are judged first, the others five seconds later.
+  const auto silent = services_.store.silent_nodes(time - kHeartbeatGrace, kMissedHeartbeatsWithoutLink, kMaxPage);
+  if (!silent) {
     ++stats_.failures;
     return;
   }
-  for (const auto& node : **nodes) {
+  for (const auto& node : *silent) {
     const bool link_up = services_.relay.node_link_up(node.id);
-    const auto status = current_status(node, link_up, unix_seconds(now.wall));
-    if (status != api::NodeStatus::kOffline || node.status == api::NodeStatus::kOffline) continue;
-    // The snapshot may be older than a heartbeat that has just come.
-    const auto fresh = services_.store.node(node.id);
-    if (!fresh || current_status(*fresh, link_up, unix_seconds(now.wall)) != api::NodeStatus::kOffline) continue;
-    if (!services_.store.set_node_status(node.id, api::NodeStatus::kOffline)) continue;
+    if (current_status(node, link_up, time) != api::NodeStatus::kOffline) continue;
+    const auto offline = services_.store.set_node_offline(node.id, node.last_seen);
+    if (!offline || !*offline) continue;
     node_changed(services_, node.id);
     ++stats_.offline_nodes;
     log::info("a node fell silent", {{"node", to_string(node.id)}, {"last_seen", node.last_seen}});
@@ -56,13 +59,18 @@ void Maintenance::notice_silence(Now now) {
 }
 
 void Maintenance::purge(Now now) {
-  const auto gone = services_.store.purge(services_.settings.retention, unix_seconds(now.wall));
-  if (!gone) {
-    ++stats_.failures;
-    return;
+  std::size_t rows = 0;
+  for (unsigned round = 0; round < kMaxPurgeRounds; ++round) {
+    const auto gone = services_.store.purge(services_.settings.retention, unix_seconds(now.wall));
+    if (!gone) {
+      ++stats_.failures;
+      break;
+    }
+    rows += *gone;
+    if (*gone < kPurgeBatch) break;
   }
-  if (*gone > 0) services_.directory.forget();
-  stats_.purged_rows += *gone;
+  if (rows > 0) services_.directory.forget();
+  stats_.purged_rows += rows;
   if (!services_.keys.refresh(now.wall)) ++stats_.failures;
 }
 

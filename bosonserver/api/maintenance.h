@@ -8,6 +8,8 @@ namespace higgs::boson {
 
 inline constexpr std::chrono::seconds kSweepInterval{5};
 inline constexpr std::chrono::minutes kPurgeInterval{10};
+/// Of kPurgeBatch rows; what is left waits for the next time.
+inline constexpr unsigned kMaxPurgeRounds = 50;
 
 struct MaintenanceStats {
   std::uint64_t expired_sessions = 0, offline_nodes = 0, purged_rows = 0, failures = 0;

@@ -188,21 +188,22 @@ net::HttpResponse heartbeat(Call& call) {
   if (!body) return invalid_body(body.error());
   if (body->status == api::NodeStatus::kPending || body->status == api::NodeStatus::kBanned)
     return invalid_field("/status", "is none of online, degraded, offline");
-  const auto known = call.services.store.node(*id);
-  if (!known) return store_failure(known.error(), "node");
-  if (known->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
   const auto recorded =
       call.services.store.record_heartbeat(*id, body->status, body->metrics, call.address(), call.seconds());
   if (!recorded) return store_failure(recorded.error(), "node");
-  if (known->status != body->status) node_changed(call.services, *id);
+  if (recorded->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
+  if (recorded->status_changed) node_changed(call.services, *id);
   finish_actions(call, *id, body->action_results);
 
   api::HeartbeatResponse response;
-  response.next_heartbeat = call.seconds() + known->heartbeat_interval;
+  response.next_heartbeat = call.seconds() + recorded->heartbeat_interval;
   response.observed_address = call.address();
-  const auto actions = call.services.store.pending_actions(*id);
-  if (!actions) return store_failure(actions.error(), "node");
-  for (const auto& action : *actions) response.actions.push_back({action.id, action.type, {action.payload}});
+  // Some of those that waited may have been answered just now.
+  if (recorded->actions_wait) {
+    const auto actions = call.services.store.pending_actions(*id);
+    if (!actions) return store_failure(actions.error(), "node");
+    for (const auto& action : *actions) response.actions.push_back({action.id, action.type, {action.payload}});
+  }
   renew_tokens(call, *id, response);
   return json_answer(response);
 }

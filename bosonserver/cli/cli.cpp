@@ -7,6 +7,7 @@
 #include "bosonserver/api/endpoint.h"
 #include "bosonserver/cli/audit_commands.h"
 #include "bosonserver/cli/keys_commands.h"
+#include "bosonserver/cli/migrate_commands.h"
 #include "bosonserver/cli/node_commands.h"
 #include "bosonserver/cli/run_server.h"
 #include "bosonserver/cli/session_commands.h"
@@ -24,6 +25,7 @@ constexpr const char* kExamples = R"(Examples:
   bosonserver user add alice --role admin        # the first admin; asks for the password
   bosonserver run                                # everything by default: port 8443, embedded store
   bosonserver run --public-url https://vpn.example:8443 --dns 9.9.9.9
+  bosonserver run --store 'postgresql://higgs@db/higgs?sslmode=verify-full' --store-password-file /etc/higgs/db
   bosonserver pin                                # what nodes and clients give as --pin
   bosonserver node list                          # and user, session, audit, keys: each with --help and --json
   bosonserver check-config --config /etc/higgs/bosonserver.toml
@@ -49,6 +51,15 @@ class CommandLine {
 
     pin_ = app_.add_subcommand("pin", "print the pin of the server's certificate");
     table_.add_store_options(*pin_);
+
+    migrate_ = app_.add_subcommand("migrate", "the tables of the store; `run` brings them up to date by itself");
+    migrate_->require_subcommand(1);
+    migrate_status_ = migrate_->add_subcommand("status", "say which changes are missing");
+    migrate_up_ = migrate_->add_subcommand("up", "apply what is missing");
+    for (auto* command : {migrate_status_, migrate_up_}) {
+      table_.add_store_options(*command);
+      command->add_flag("--json", json_, "for scripts");
+    }
 
     endpoints_ = app_.add_subcommand("endpoints", "print the table of endpoints")->group("");
     endpoints_->add_flag("--json", json_, "as JSON, the only form");
@@ -86,6 +97,8 @@ class CommandLine {
       std::cout << pin_of_certificate(settings_) << '\n';
       return 0;
     }
+    if (migrate_status_->parsed()) return migration_status(settings_, json_);
+    if (migrate_up_->parsed()) return migrate_up(settings_, json_);
     Console console(settings_, table_.json());
     return (*table_.chosen())(console);
   }
@@ -99,7 +112,8 @@ class CommandLine {
   SessionCommands sessions_{table_};
   AuditCommands audit_{table_};
   KeysCommands keys_{table_};
-  CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *endpoints_ = nullptr;
+  CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *endpoints_ = nullptr, *migrate_ = nullptr,
+           *migrate_status_ = nullptr, *migrate_up_ = nullptr;
   std::optional<std::filesystem::path> config_;
   bool print_ = false, json_ = false;
 };

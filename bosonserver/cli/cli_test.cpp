@@ -55,6 +55,30 @@ class CommandLineTest : public ::testing::Test {
   SeededRandom random_{3};
 };
 
+TEST_F(CommandLineTest, MigratesAndSaysWhatIsMissing) {
+  EXPECT_EQ(run({"migrate", "status", "--json", "--state-dir", state()}), 0) << err_;
+  auto status = nlohmann::json::parse(out_);
+  EXPECT_EQ(status["version"], 0);
+  EXPECT_EQ(status["pending"].size(), status["newest"]);
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "state" / "store.db")) << "looking makes none";
+  EXPECT_EQ(run({"migrate", "up", "--state-dir", state()}), 0) << err_;
+  EXPECT_NE(out_.find("up to date"), std::string::npos) << out_;
+  EXPECT_EQ(run({"migrate", "status", "--json", "--state-dir", state()}), 0) << err_;
+  status = nlohmann::json::parse(out_);
+  EXPECT_EQ(status["version"], status["newest"]);
+  EXPECT_TRUE(status["pending"].empty());
+}
+
+TEST_F(CommandLineTest, APasswordInTheStoresUrlIsRefusedAndNotRepeated) {
+  for (const std::string url : {"postgresql://higgs:s3cret@db/higgs", "postgresql://db/higgs?password=s3cret"}) {
+    EXPECT_NE(run({"user", "list", "--store", url}), 0);
+    EXPECT_NE(err_.find("must not hold a password"), std::string::npos) << err_;
+    EXPECT_EQ((out_ + err_).find("s3cret"), std::string::npos);
+    EXPECT_NE(run({"run", "--print-config", "--state-dir", state(), "--store", url}), 0);
+    EXPECT_EQ((out_ + err_).find("s3cret"), std::string::npos);
+  }
+}
+
 TEST_F(CommandLineTest, AddsAndListsUsers) {
   const auto password = write("password", "correct horse\n");
   EXPECT_EQ(run({"user", "add", "alice", "--role", "admin", "--password-file", password, "--state-dir", state()}), 0)

@@ -24,7 +24,8 @@ CLI::App& CommandTable::add(CLI::App& group, const char* name, const char* what,
 
 void CommandTable::add_store_options(CLI::App& command) {
   command.add_option("--state-dir", state_dir_, "keys, certificate and the embedded store");
-  command.add_option("--store", store_, "sqlite:PATH or postgresql://…");
+  command.add_option("--store", store_, "sqlite:PATH or postgresql://USER@HOST/DATABASE");
+  command.add_option("--store-password-file", store_password_file_, "file with the password for PostgreSQL");
   command.add_option("--config", config_, "TOML file");
 }
 
@@ -35,6 +36,7 @@ const CommandTable::Action* CommandTable::chosen() const {
 
 std::optional<std::string> CommandTable::apply(ServerSettings& settings) const {
   if (state_dir_) settings.state_dir = *state_dir_;
+  if (store_password_file_) settings.store_password_file = store_password_file_;
   if (!store_) return std::nullopt;
   if (const auto fault = fault_of_store_url(*store_)) return "--store " + *fault;
   settings.store = store_;

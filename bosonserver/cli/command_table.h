@@ -23,7 +23,7 @@ class CommandTable {
   CLI::App& add_group(const char* name, const char* what, const char* examples);
   /// With --json, and the options that say where the store is. The action runs if it is this command that was given.
   CLI::App& add(CLI::App& group, const char* name, const char* what, const char* examples, Action action);
-  /// --state-dir, --store and --config, for commands that are not of a group, too.
+  /// --state-dir, --store, --store-password-file and --config, for commands that are not of a group, too.
   void add_store_options(CLI::App& command);
 
   /// After parsing; nullptr: none of these.
@@ -41,7 +41,7 @@ class CommandTable {
 
   CLI::App& app_;
   std::vector<Command> commands_;
-  std::optional<std::filesystem::path> state_dir_, config_;
+  std::optional<std::filesystem::path> state_dir_, store_password_file_, config_;
   std::optional<std::string> store_;
   bool json_ = false;
 };

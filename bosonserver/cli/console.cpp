@@ -11,7 +11,7 @@
 namespace higgs::boson {
 
 Console::Console(const ServerSettings& settings, bool json) : settings_(settings), json_(json) {
-  must(runtime::make_private_directory(settings.state_dir));
+  if (store_file(settings.store_settings().url)) must(runtime::make_private_directory(settings.state_dir));
   store_ = open_store(settings.store_settings());
 }
 

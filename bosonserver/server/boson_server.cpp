@@ -10,6 +10,7 @@
 
 #include "bosonserver/api/gateway.h"
 #include "bosonserver/api/maintenance.h"
+#include "bosonserver/api/revocation_watch.h"
 #include "bosonserver/cache/memory_cache.h"
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/front_door.h"
@@ -95,6 +96,7 @@ class BosonServer::Impl {
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
+    watcher.emplace([this] { revocations.run(unix_seconds(services.clock().wall)); }, kWatchInterval);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
     door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
@@ -142,6 +144,7 @@ class BosonServer::Impl {
     stun.reset();
     adapter.detach();
     relay.reset();
+    watcher.reset();
     worker.reset();
     turn.stop();
   }
@@ -207,7 +210,8 @@ class BosonServer::Impl {
   ServerMetrics metrics;
   PathStatistics paths{metrics};
   Maintenance maintenance{services};
-  std::optional<StoreWorker> worker;
+  RevocationWatch revocations{*store, adapter, turn};
+  std::optional<StoreWorker> worker, watcher;
   RelayLedger ledger;
   std::optional<RelayServer> relay;
   asio::io_context io;

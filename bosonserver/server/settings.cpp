@@ -103,7 +103,11 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("public_url", public_url, {.description = "https://HOST:PORT under which nodes and clients reach us"});
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
   schema.add("tls.private_key", private_key, {.description = "PEM file"});
-  schema.add("store", store, {.description = "sqlite:PATH; default: store.db in the state directory"});
+  schema.add(
+      "store", store,
+      {.description = "sqlite:PATH or postgresql://USER@HOST/DATABASE; default: store.db in the state directory"});
+  schema.add("store_password_file", store_password_file,
+             {.description = "file with the password for PostgreSQL; else the variable PGPASSWORD"});
   schema.add("threads.io", io_threads, {.description = "0: one for each core"}, in_range(0u, 256u));
   schema.add("threads.store", store_threads, {.description = "for calls to the store"}, in_range(1u, 64u));
   schema.add("threads.password", password_threads, {.description = "for hashing passwords"}, in_range(1u, 64u));
@@ -148,7 +152,7 @@ void ServerSettings::finish() {
 }
 
 StoreSettings ServerSettings::store_settings() const {
-  return {store.value_or("sqlite:" + (state_dir / "store.db").string())};
+  return {store.value_or("sqlite:" + (state_dir / "store.db").string()), store_password_file, store_threads};
 }
 
 }  // namespace higgs::boson

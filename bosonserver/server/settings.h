@@ -26,7 +26,8 @@ struct ServerSettings {
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
-  std::optional<std::string> store;                               ///< "sqlite:PATH"; unset: in the state directory
+  std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
+  std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL
   unsigned io_threads = 0;                                        ///< 0: one for each core
   unsigned store_threads = 4;
   unsigned password_threads = 2;

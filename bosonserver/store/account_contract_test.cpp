@@ -226,7 +226,25 @@ TEST_P(StoreContract, TheAllowListHoldsNetworksAndIdentities) {
   EXPECT_EQ(store_->allow_entries()->size(), 1u);
 }
 
-TEST(SqliteStore, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
+TEST_P(StoreContract, ServersLearnWhatOthersEndedAndBanned) {
+  const auto node = make_node(), other = make_node();
+  ASSERT_TRUE(store_->register_node(node));
+  ASSERT_TRUE(store_->register_node(other));
+  EXPECT_TRUE(store_->banned_nodes()->empty());
+  ASSERT_TRUE(store_->set_node_admission(other.id, NodeAdmission::kBanned));
+  EXPECT_EQ(*store_->banned_nodes(), std::vector<NodeId>{other.id});
+  const auto old = make_session(UserId(), node.id, "10.1.0.2"), ended = make_session(UserId(), node.id, "10.1.0.3"),
+             standing = make_session(UserId(), node.id, "10.1.0.4");
+  for (const auto* session : {&old, &ended, &standing}) ASSERT_TRUE(store_->add_session(*session));
+  ASSERT_TRUE(store_->end_session(old.id, "ended", 149));
+  ASSERT_TRUE(store_->end_session(ended.id, "ended", 150));
+  const auto lately = store_->sessions_ended_since(150);
+  ASSERT_EQ(lately->size(), 1u);
+  EXPECT_EQ(lately->front().id, ended.id);
+  EXPECT_EQ(lately->front().reason, "ended");
+}
+
+TEST(SqliteStoreTest, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
   const auto forged = [](const std::string& sql) {
     SqliteSubject subject;
     const auto store = subject.open();
@@ -246,7 +264,7 @@ TEST(SqliteStore, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
   EXPECT_EQ(forged("INSERT INTO audit VALUES (7, 1, 'a', '', 'b', 'c', 'ok', x'')"), 2u);
 }
 
-TEST(SqliteStore, AnAuditFromBeforeTheChainIsKept) {
+TEST(SqliteStoreTest, AnAuditFromBeforeTheChainIsKept) {
   SqliteSubject subject;
   subject.open();
   {
@@ -254,7 +272,8 @@ TEST(SqliteStore, AnAuditFromBeforeTheChainIsKept) {
     SQLite::Database old(subject.file().string(), SQLite::OPEN_READWRITE);
     old.exec(
         "DROP TABLE audit_chain; DROP TABLE totp_secrets; DROP TABLE recovery_codes; DROP TABLE invites; "
-        "DROP TABLE api_keys; DROP TABLE allow_entries; ALTER TABLE audit DROP COLUMN hash; PRAGMA user_version = 1; "
+        "DROP TABLE api_keys; DROP TABLE allow_entries; DROP INDEX nodes_banned; ALTER TABLE audit DROP COLUMN hash; "
+        "PRAGMA user_version = 1; "
         "INSERT INTO audit (time, actor, address, action, object, outcome) VALUES (1, 'a', '', 'b', 'c', 'ok')");
   }
   const auto store = subject.open();

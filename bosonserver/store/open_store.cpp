@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "bosonserver/store/postgres_database.h"
+#include "bosonserver/store/postgres_url.h"
 #include "bosonserver/store/sql_store.h"
 #include "bosonserver/store/sqlite_database.h"
 
@@ -12,14 +14,22 @@ constexpr std::string_view kSqlite = "sqlite:";
 
 }  // namespace
 
-std::optional<std::string> fault_of_store_url(std::string_view url) {
-  if (url.starts_with(kSqlite) && url.size() > kSqlite.size()) return std::nullopt;
-  return "must be sqlite:PATH";
+std::optional<std::string> fault_of_store_url(const std::string& url) {
+  if (is_postgres_url(url)) return fault_of_postgres_url(url);
+  if (store_file(url)) return std::nullopt;
+  return "must be sqlite:PATH or postgresql://USER@HOST/DATABASE";
+}
+
+std::optional<std::filesystem::path> store_file(const std::string& url) {
+  if (!url.starts_with(kSqlite) || url.size() == kSqlite.size()) return std::nullopt;
+  return url.substr(kSqlite.size());
 }
 
 std::unique_ptr<SqlDatabase> open_database(const StoreSettings& settings) {
   if (const auto fault = fault_of_store_url(settings.url)) throw std::runtime_error("the store's URL " + *fault);
-  return std::make_unique<SqliteDatabase>(settings.url.substr(kSqlite.size()));
+  if (const auto file = store_file(settings.url)) return std::make_unique<SqliteDatabase>(*file);
+  return std::make_unique<PostgresDatabase>(
+      PostgresDatabase::Settings{settings.url, settings.password_file, settings.connections});
 }
 
 std::unique_ptr<Store> open_store(const StoreSettings& settings) {

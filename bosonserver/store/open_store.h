@@ -1,10 +1,10 @@
 // Which store a URL means, and opening it.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "bosonserver/store/sql_database.h"
 #include "bosonserver/store/store.h"
@@ -12,11 +12,15 @@
 namespace higgs::boson {
 
 struct StoreSettings {
-  std::string url;  ///< sqlite:PATH
+  std::string url;                                          ///< sqlite:PATH, or one of PostgreSQL
+  std::optional<std::filesystem::path> password_file = {};  ///< of PostgreSQL
+  std::size_t connections = 4;                              ///< to PostgreSQL, at most
 };
 
-/// What is wrong with a URL, as the end of a sentence.
-std::optional<std::string> fault_of_store_url(std::string_view url);
+/// What is wrong with a URL, as the end of a sentence. Never holds a part of it: a password might be.
+std::optional<std::string> fault_of_store_url(const std::string& url);
+/// The file of a store that is one.
+std::optional<std::filesystem::path> store_file(const std::string& url);
 
 /// Both throw std::runtime_error where the store cannot be used.
 std::unique_ptr<SqlDatabase> open_database(const StoreSettings& settings);

@@ -72,6 +72,14 @@ struct NodeRecord {
   }
 };
 
+/// What the answer to a heartbeat depends on.
+struct HeartbeatOutcome {
+  NodeAdmission admission = NodeAdmission::kApproved;  ///< kBanned: it was not recorded
+  std::uint32_t heartbeat_interval = 30;               ///< seconds
+  bool status_changed = false;
+  bool actions_wait = false;
+};
+
 struct SessionRow {
   SessionId id;
   UserId user;
@@ -86,6 +94,11 @@ struct SessionRow {
   std::optional<std::int64_t> ended_at;
   std::string end_reason;
   std::uint64_t bytes_to_node = 0, bytes_to_client = 0;
+};
+
+struct EndedSession {
+  SessionId id;
+  std::string reason;  ///< "ended", "expired", "banned", …
 };
 
 struct AuditEntry {

@@ -18,7 +18,7 @@ auto SqlStore::call(SqlAccess access, F work) -> decltype(work(std::declval<SqlC
     return result;
   } catch (const SqlError& error) {
     if (error.kind() == SqlError::Kind::kUnique) return StoreError::kExists;
-    runtime::log::warn("the store failed", {{"error", error.what()}});
+    if (error.kind() != SqlError::Kind::kAway) runtime::log::warn("the store failed", {{"error", error.what()}});
     return StoreError::kUnavailable;
   }
 }

@@ -27,6 +27,7 @@ class SqlError : public std::runtime_error {
  public:
   enum class Kind {
     kUnavailable,  ///< busy, out of time, not reachable, or the statement is wrong
+    kAway,         ///< there is no connection to the server, which the driver has logged once
     kUnique,       ///< a unique value is taken
     kDamaged,      ///< a record that we cannot have written
   };

@@ -10,8 +10,21 @@ namespace {
   "id, identity_key, wireguard_key, key_certificate, admission, status, tunnel_prefixes, network_info, " \
   "capabilities, metrics, location, heartbeat_interval, address, registered_at, last_seen"
 
+#define HIGGS_HEARTBEAT                                                       \
+  "UPDATE nodes SET status = $1, metrics = $2, address = $3, last_seen = $4 " \
+  "WHERE id = $5 AND admission <> 'banned'"
+#define HIGGS_HEARTBEAT_OUTCOME                \
+  " RETURNING admission, heartbeat_interval, " \
+  "(SELECT count(*) FROM node_actions WHERE node_id = $5 AND done_at IS NULL)"
+
 constexpr std::array<std::string_view, 3> kAdmissions{"approved", "pending", "banned"};
 std::string_view name_of(NodeAdmission admission) { return kAdmissions[static_cast<std::size_t>(admission)]; }
+
+NodeAdmission admission_of(const std::string& name) {
+  const auto* const found = std::find(kAdmissions.begin(), kAdmissions.end(), name);
+  if (found == kAdmissions.end()) throw SqlError(SqlError::Kind::kDamaged, "damaged record: admission");
+  return static_cast<NodeAdmission>(found - kAdmissions.begin());
+}
 
 std::string joined(const std::vector<IpPrefix>& prefixes) {
   std::string text;
@@ -35,10 +48,7 @@ NodeRecord node_of(const SqlRows& row) {
   node.identity_key.bytes = sql::bytes_at<32>(row, 1);
   node.wireguard_key.bytes = sql::bytes_at<32>(row, 2);
   node.key_certificate = sql::json_at<api::KeyCertificate>(row, 3);
-  const auto admission = row.text(4);
-  const auto* const found = std::find(kAdmissions.begin(), kAdmissions.end(), admission);
-  if (found == kAdmissions.end()) throw SqlError(SqlError::Kind::kDamaged, "damaged record: admission");
-  node.admission = static_cast<NodeAdmission>(found - kAdmissions.begin());
+  node.admission = admission_of(row.text(4));
   node.status = sql::sound(api::parse_node_status(row.text(5)), "status");
   node.tunnel_prefixes = split(row.text(6));
   node.network_info = sql::json_at<api::NetworkInfo>(row, 7);
@@ -50,6 +60,12 @@ NodeRecord node_of(const SqlRows& row) {
   node.registered_at = row.integer(13);
   node.last_seen = row.integer(14);
   return node;
+}
+
+std::vector<NodeRecord> nodes_of(SqlRows& rows) {
+  std::vector<NodeRecord> nodes;
+  while (rows.next()) nodes.push_back(node_of(rows));
+  return nodes;
 }
 
 Result<NodeRecord> find_node(SqlConnection& db, NodeId id) {
@@ -118,27 +134,56 @@ Result<NodeRecord> SqlStore::node(NodeId id) {
 
 Result<std::vector<NodeRecord>> SqlStore::nodes(std::optional<NodeId> after, std::size_t limit) {
   return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
-    const auto rows = db.query("SELECT " HIGGS_NODE_COLUMNS " FROM nodes WHERE id > $1 ORDER BY id LIMIT $2",
-                               after ? to_string(*after) : std::string(), std::min(limit, kMaxPage));
-    std::vector<NodeRecord> nodes;
-    while (rows->next()) nodes.push_back(node_of(*rows));
-    return nodes;
+    return nodes_of(*db.query("SELECT " HIGGS_NODE_COLUMNS " FROM nodes WHERE id > $1 ORDER BY id LIMIT $2",
+                              after ? to_string(*after) : std::string(), std::min(limit, kMaxPage)));
   });
 }
 
-Result<void> SqlStore::record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
-                                        const IpAddress& address, std::int64_t now) {
-  return change(SqlAccess::kUnflushed,
-                "UPDATE nodes SET status = $1, metrics = $2, address = $3, last_seen = $4 WHERE id = $5",
-                api::to_string(status), api::encode(metrics), address, now, id);
+Result<HeartbeatOutcome> SqlStore::record_heartbeat(NodeId id, api::NodeStatus status,
+                                                    const api::HeartbeatMetrics& metrics, const IpAddress& address,
+                                                    std::int64_t now) {
+  return call(SqlAccess::kUnflushed, [&](SqlConnection& db) -> Result<HeartbeatOutcome> {
+    const auto update = [&](const char* statement, bool status_changed) -> std::optional<HeartbeatOutcome> {
+      const auto row = db.query(statement, api::to_string(status), api::encode(metrics), address, now, id);
+      if (!row->next()) return std::nullopt;
+      return HeartbeatOutcome{admission_of(row->text(0)), static_cast<std::uint32_t>(row->integer(1)), status_changed,
+                              row->integer(2) > 0};
+    };
+    if (const auto same = update(HIGGS_HEARTBEAT " AND status = $1" HIGGS_HEARTBEAT_OUTCOME, false)) return *same;
+    if (const auto other = update(HIGGS_HEARTBEAT HIGGS_HEARTBEAT_OUTCOME, true)) return *other;
+    const auto node = find_node(db, id);
+    if (!node) return node.error();
+    return HeartbeatOutcome{node->admission, node->heartbeat_interval, false, false};
+  });
 }
 
-Result<void> SqlStore::set_node_status(NodeId id, api::NodeStatus status) {
-  return change(SqlAccess::kUnflushed, "UPDATE nodes SET status = $1 WHERE id = $2", api::to_string(status), id);
+Result<std::vector<NodeRecord>> SqlStore::silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
+    return nodes_of(*db.query("SELECT " HIGGS_NODE_COLUMNS
+                              " FROM nodes WHERE status <> 'offline' AND admission = 'approved' "
+                              "AND last_seen + heartbeat_interval * $1 < $2 ORDER BY last_seen LIMIT $3",
+                              missed, now, std::min(limit, kMaxPage)));
+  });
+}
+
+Result<bool> SqlStore::set_node_offline(NodeId id, std::int64_t last_seen) {
+  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<bool> {
+    return db.run("UPDATE nodes SET status = 'offline' WHERE id = $1 AND last_seen <= $2 AND status <> 'offline'", id,
+                  last_seen) == 1;
+  });
 }
 
 Result<void> SqlStore::set_node_admission(NodeId id, NodeAdmission admission) {
   return change(SqlAccess::kStatement, "UPDATE nodes SET admission = $1 WHERE id = $2", name_of(admission), id);
+}
+
+Result<std::vector<NodeId>> SqlStore::banned_nodes() {
+  return call(SqlAccess::kRead, [](SqlConnection& db) -> Result<std::vector<NodeId>> {
+    const auto rows = db.query("SELECT id FROM nodes WHERE admission = 'banned'");
+    std::vector<NodeId> nodes;
+    while (rows->next()) nodes.push_back(sql::id_at<NodeId>(*rows, 0));
+    return nodes;
+  });
 }
 
 Result<void> SqlStore::add_action(const ActionRecord& action) {

@@ -130,9 +130,9 @@ Result<std::vector<SessionId>> SqlStore::end_sessions(std::string_view statement
 
 Result<std::vector<SessionId>> SqlStore::end_expired_sessions(std::int64_t now) {
   return end_sessions(
-      "UPDATE sessions SET ended_at = $1, end_reason = 'expired' WHERE ended_at IS NULL AND expires_at <= $1 "
-      "RETURNING id",
-      now);
+      "UPDATE sessions SET ended_at = $1, end_reason = 'expired' WHERE ended_at IS NULL AND id IN "
+      "(SELECT id FROM sessions WHERE ended_at IS NULL AND expires_at <= $1 LIMIT $2) RETURNING id",
+      now, kMaxPage);
 }
 
 Result<std::vector<SessionId>> SqlStore::end_sessions_of_node(NodeId node, const std::string& reason,
@@ -147,6 +147,17 @@ Result<std::vector<SessionId>> SqlStore::end_sessions_of_user(UserId user, const
   return end_sessions(
       "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND user_id = $3 RETURNING id", now,
       reason, user);
+}
+
+Result<std::vector<EndedSession>> SqlStore::sessions_ended_since(std::int64_t since) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<EndedSession>> {
+    const auto rows =
+        db.query("SELECT id, end_reason FROM sessions WHERE ended_at >= $1 ORDER BY ended_at DESC LIMIT $2", since,
+                 kMaxEndedSessions);
+    std::vector<EndedSession> ended;
+    while (rows->next()) ended.push_back({sql::id_at<SessionId>(*rows, 0), rows->text(1)});
+    return ended;
+  });
 }
 
 }  // namespace higgs::boson

@@ -101,17 +101,21 @@ Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now
   if (!audit_gone) return audit_gone.error();
   return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<std::size_t> {
     std::size_t gone = *audit_gone;
-    gone += db.run("DELETE FROM nonces WHERE expires_at <= $1", now);
-    gone += db.run("DELETE FROM refresh_tokens WHERE expires_at <= $1", now);
-    gone += db.run(
-        "DELETE FROM refresh_families WHERE NOT EXISTS "
-        "(SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)");
-    gone += db.run("DELETE FROM nodes WHERE last_seen <= $1 AND admission <> 'banned'", now - retention.silent_nodes);
-    gone += db.run("DELETE FROM node_metrics WHERE time <= $1", now - retention.metrics);
-    gone += db.run("DELETE FROM node_actions WHERE done_at <= $1", now - retention.metrics);
-    gone += db.run("DELETE FROM sessions WHERE ended_at <= $1", now - retention.sessions);
-    gone += db.run("DELETE FROM invites WHERE expires_at <= $1 OR uses_left = 0", now);
-    gone += db.run("DELETE FROM lockouts WHERE last_failure <= $1", now - 86400);
+    const auto drop = [&](const std::string& table, const std::string& key, const std::string& condition,
+                          const auto&... values) {
+      gone += db.run("DELETE FROM " + table + " WHERE (" + key + ") IN (SELECT " + key + " FROM " + table + " WHERE " +
+                         condition + " LIMIT " + std::to_string(kPurgeBatch) + ")",
+                     values...);
+    };
+    drop("nonces", "nonce", "expires_at <= $1", now);
+    drop("refresh_tokens", "digest", "expires_at <= $1", now);
+    drop("nodes", "id", "last_seen <= $1 AND admission <> 'banned'", now - retention.silent_nodes);
+    drop("node_metrics", "node_id, time", "time <= $1", now - retention.metrics);
+    drop("node_actions", "id", "done_at <= $1", now - retention.metrics);
+    drop("sessions", "id", "ended_at <= $1", now - retention.sessions);
+    drop("invites", "id", "expires_at <= $1 OR uses_left = 0", now);
+    drop("lockouts", "subject", "last_failure <= $1", now - 86400);
+    drop("refresh_families", "id", "NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)");
     return gone;
   });
 }

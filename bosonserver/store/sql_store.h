@@ -54,10 +54,12 @@ class SqlStore final : public Store {
   Result<NodeRecord> register_node(const NodeRecord& node) override;
   Result<NodeRecord> node(NodeId id) override;
   Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) override;
-  Result<void> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
-                                const IpAddress& address, std::int64_t now) override;
-  Result<void> set_node_status(NodeId id, api::NodeStatus status) override;
+  Result<HeartbeatOutcome> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
+                                            const IpAddress& address, std::int64_t now) override;
+  Result<std::vector<NodeRecord>> silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) override;
+  Result<bool> set_node_offline(NodeId id, std::int64_t last_seen) override;
   Result<void> set_node_admission(NodeId id, NodeAdmission admission) override;
+  Result<std::vector<NodeId>> banned_nodes() override;
   Result<void> add_action(const ActionRecord& action) override;
   Result<std::vector<ActionRecord>> pending_actions(NodeId node) override;
   Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
@@ -77,6 +79,7 @@ class SqlStore final : public Store {
                                                       std::int64_t now) override;
   Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
                                                       std::int64_t now) override;
+  Result<std::vector<EndedSession>> sessions_ended_since(std::int64_t since) override;
   Result<void> add_audit(const AuditEntry& entry) override;
   Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) override;
   Result<AuditChain> audit_chain() override;

@@ -28,15 +28,17 @@ enum class StoreError {
   kFull,           ///< a limit of the table is reached
 };
 
-inline constexpr std::size_t kMaxNodes = 10'000;
+inline constexpr std::size_t kMaxNodes = 100'000;
 inline constexpr std::size_t kMaxNonces = 100'000;
 inline constexpr std::size_t kMaxAuditEntries = 5'000'000;  ///< the oldest go first
 inline constexpr std::size_t kMaxLockouts = 100'000;
 inline constexpr std::size_t kMaxPendingActions = 64;  ///< for each node
 inline constexpr std::size_t kMaxPage = 1000;
+inline constexpr std::size_t kMaxEndedSessions = 20'000;
 inline constexpr std::size_t kMaxInvites = 10'000;  ///< that are open
 inline constexpr std::size_t kMaxApiKeys = 32;      ///< for each user
 inline constexpr std::size_t kMaxAllowEntries = 10'000;
+inline constexpr std::size_t kPurgeBatch = 2000;  ///< rows of a table
 
 class Store {
  public:
@@ -112,10 +114,17 @@ class Store {
   virtual Result<NodeRecord> node(NodeId id) = 0;
   /// In the order of ids.
   virtual Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) = 0;
-  virtual Result<void> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
-                                        const IpAddress& address, std::int64_t now) = 0;
-  virtual Result<void> set_node_status(NodeId id, api::NodeStatus status) = 0;
+  /// The most frequent call of all: one statement, unless the status changes.
+  virtual Result<HeartbeatOutcome> record_heartbeat(NodeId id, api::NodeStatus status,
+                                                    const api::HeartbeatMetrics& metrics, const IpAddress& address,
+                                                    std::int64_t now) = 0;
+  /// Admitted nodes that are not offline and whose last `missed` heartbeats should have come before `now`; the longest
+  /// silent first.
+  virtual Result<std::vector<NodeRecord>> silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) = 0;
+  /// It is offline, unless it was heard of after `last_seen`. False then.
+  virtual Result<bool> set_node_offline(NodeId id, std::int64_t last_seen) = 0;
   virtual Result<void> set_node_admission(NodeId id, NodeAdmission admission) = 0;
+  virtual Result<std::vector<NodeId>> banned_nodes() = 0;
 
   // Actions for nodes: delivered with each heartbeat until answered.
   virtual Result<void> add_action(const ActionRecord& action) = 0;
@@ -138,12 +147,14 @@ class Store {
   virtual Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) = 0;
   /// Newest first; `before` continues behind that one.
   virtual Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) = 0;
-  /// Ends those that have expired, or are a node's or a user's; returns them.
+  /// Ends those that have expired (kMaxPage at most), or are a node's or a user's; returns them.
   virtual Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) = 0;
   virtual Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,
                                                               std::int64_t now) = 0;
   virtual Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
                                                               std::int64_t now) = 0;
+  /// Newest first, kMaxEndedSessions at most.
+  virtual Result<std::vector<EndedSession>> sessions_ended_since(std::int64_t since) = 0;
 
   // Audit: append-only, each entry chained to the one before it in the transaction that adds it. Newest first; `before`
   // continues behind that id.
@@ -166,7 +177,7 @@ class Store {
   virtual Result<void> add_metrics(NodeId node, std::int64_t time, const std::string& report_json) = 0;
   virtual Result<std::vector<std::string>> metrics(NodeId node, std::int64_t since, std::size_t limit) = 0;
 
-  /// Removes what is past its time. Returns how many rows went.
+  /// Removes what is past its time, kPurgeBatch rows of each table at most. Returns how many rows went.
   virtual Result<std::size_t> purge(const Retention& retention, std::int64_t now) = 0;
 };
 

@@ -1,4 +1,4 @@
-// What every store must do, run against each implementation: SQLite here; PostgreSQL joins with a factory of its own.
+// What every store must do, run against each database.
 #include "bosonserver/store/testing/store_contract.h"
 
 #include <atomic>
@@ -94,12 +94,76 @@ TEST_P(StoreContract, NoncesAreGoodOnceAndForAWhile) {
 
 TEST_P(StoreContract, ANonceIsGoodOnceAmongManyThreads) {
   ASSERT_TRUE(store_->add_nonce("n", 1, 1'000));
-  std::atomic<int> taken = 0;
-  std::vector<std::thread> threads;
-  threads.reserve(8);
-  for (int i = 0; i < 8; ++i) threads.emplace_back([&] { taken += *store_->consume_nonce("n", 1) ? 1 : 0; });
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(taken, 1);
+  EXPECT_EQ(successes([&](int) { return *store_->consume_nonce("n", 1); }), 1);
+}
+
+TEST_P(StoreContract, OneOfManyThreadsGetsWhatIsUnique) {
+  const auto user = UserId(Uuid::random(random_));
+  const auto node = NodeId(Uuid::random(random_));
+  std::vector<SessionRow> same_address, same_key;
+  std::vector<UserRecord> same_name;
+  std::vector<NodeRecord> same_node_key;
+  const auto key = crypto::public_key_of(crypto::make_private_key(random_));
+  for (int i = 0; i < kThreads; ++i) {
+    same_address.push_back(make_session(user, node, "10.1.0.2"));
+    same_key.push_back(make_session(user, node, "10.1.1." + std::to_string(i + 1)));
+    same_key.back().wireguard_key = key;
+    same_name.push_back(make_user("alice"));
+    same_node_key.push_back(make_node(crypto::make_ed25519_key(random_), key, 1));
+  }
+  const auto kind_of = [](const auto& result, StoreError expected) {
+    EXPECT_TRUE(result || result.error() == expected) << result.error().message();
+    return result.has_value();
+  };
+  const auto at = [](const auto& list, int i) { return list[static_cast<std::size_t>(i)]; };
+  EXPECT_EQ(successes([&](int i) { return kind_of(store_->add_session(at(same_address, i)), StoreError::kExists); }),
+            1);
+  EXPECT_EQ(successes([&](int i) { return kind_of(store_->add_session(at(same_key, i)), StoreError::kKeyTaken); }), 1);
+  EXPECT_EQ(successes([&](int i) { return kind_of(store_->add_user(at(same_name, i)), StoreError::kExists); }), 1);
+  EXPECT_EQ(
+      successes([&](int i) { return kind_of(store_->register_node(at(same_node_key, i)), StoreError::kKeyTaken); }), 1);
+}
+
+TEST_P(StoreContract, ATokenIsSpentByOneOfManyThreads) {
+  using Kind = RefreshOutcome::Kind;
+  const auto alice = make_user("alice");
+  ASSERT_TRUE(store_->add_user(alice));
+  ASSERT_TRUE(store_->add_refresh_family("f1", alice.id, digest("t"), 100, 1'000));
+  EXPECT_EQ(successes([&](int i) {
+              const auto outcome = store_->rotate_refresh_token(digest("t"), digest(std::to_string(i)), 110, 1'000);
+              EXPECT_TRUE(outcome) << outcome.error().message();
+              return outcome && outcome->kind == Kind::kRotated;
+            }),
+            1);
+  EXPECT_EQ(store_->rotate_refresh_token(digest("t"), digest("x"), 110, 1'000)->kind, Kind::kRevoked);
+}
+
+TEST_P(StoreContract, NoFailureIsLostAmongManyThreads) {
+  const auto more = [](const Lockout& before) { return Lockout{before.failures + 1, 100, 130}; };
+  EXPECT_EQ(successes([&](int) { return store_->update_lockout("user:a", more).has_value(); }), kThreads);
+  EXPECT_EQ(store_->lockout("user:a")->failures, static_cast<std::uint32_t>(kThreads));
+}
+
+TEST_P(StoreContract, QueuesOfActionsAreFullForManyThreadsToo) {
+  const auto node = make_node();
+  ASSERT_TRUE(store_->register_node(node));
+  for (std::size_t i = 1; i < kMaxPendingActions; ++i)
+    ASSERT_TRUE(store_->add_action({"a" + std::to_string(i), node.id, api::ActionType::kRestart, "{}", 100}));
+  EXPECT_EQ(
+      successes([&](int i) {
+        return store_->add_action({"b" + std::to_string(i), node.id, api::ActionType::kRestart, "{}", 100}).has_value();
+      }),
+      1);
+}
+
+TEST_P(StoreContract, StrangersTextIsNobodyElses) {
+  using namespace std::string_literals;
+  ASSERT_TRUE(store_->add_user(make_user("alice")));
+  EXPECT_EQ(store_->user_by_name("alice\0"s).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->user_by_name("alice\xff").error(), StoreError::kNotFound);
+  EXPECT_TRUE(store_->add_audit({0, 100, "anonymous", "192.0.2.1", "login", "a\0b\xff'\\"s, "denied"}));
+  EXPECT_TRUE(store_->add_audit({0, 100, "anonymous", "192.0.2.1", "login", "zażółć 🦉", "denied"}));
+  EXPECT_EQ(store_->audit(std::nullopt, 1)->front().object, "zażółć 🦉");
 }
 
 TEST_P(StoreContract, ANodeIsKeptWhole) {
@@ -153,17 +217,50 @@ TEST_P(StoreContract, HeartbeatsAndStatus) {
   ASSERT_TRUE(store_->register_node(node));
   api::HeartbeatMetrics metrics;
   metrics.active_connections = 3;
-  ASSERT_TRUE(
-      store_->record_heartbeat(node.id, api::NodeStatus::kDegraded, metrics, *IpAddress::parse("192.0.2.9"), 150));
+  const auto beat = [&](NodeId id, api::NodeStatus status, std::int64_t now) {
+    return store_->record_heartbeat(id, status, metrics, *IpAddress::parse("192.0.2.9"), now);
+  };
+  auto outcome = beat(node.id, api::NodeStatus::kDegraded, 150);
+  ASSERT_TRUE(outcome);
+  EXPECT_TRUE(outcome->status_changed);
+  EXPECT_FALSE(outcome->actions_wait);
+  EXPECT_EQ(outcome->heartbeat_interval, node.heartbeat_interval);
+  EXPECT_FALSE(beat(node.id, api::NodeStatus::kDegraded, 150)->status_changed);
   auto found = store_->node(node.id);
   EXPECT_EQ(found->status, api::NodeStatus::kDegraded);
   EXPECT_EQ(found->metrics.active_connections, 3u);
   EXPECT_EQ(found->last_seen, 150);
-  ASSERT_TRUE(store_->set_node_status(node.id, api::NodeStatus::kOffline));
+  ASSERT_TRUE(store_->add_action({"a", node.id, api::ActionType::kRestart, "{}", 100}));
+  outcome = beat(node.id, api::NodeStatus::kOnline, 160);
+  EXPECT_TRUE(outcome->status_changed && outcome->actions_wait);
   ASSERT_TRUE(store_->set_node_admission(node.id, NodeAdmission::kBanned));
   EXPECT_EQ(store_->node(node.id)->shown_status(), api::NodeStatus::kBanned);
-  EXPECT_EQ(store_->record_heartbeat(NodeId(), api::NodeStatus::kOnline, metrics, {}, 1).error(),
-            StoreError::kNotFound);
+  EXPECT_EQ(beat(node.id, api::NodeStatus::kDegraded, 170)->admission, NodeAdmission::kBanned);
+  EXPECT_EQ(store_->node(node.id)->last_seen, 160) << "the banned are not heard";
+  EXPECT_EQ(beat(NodeId(), api::NodeStatus::kOnline, 1).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, SilentNodesAreFoundUnlessTheySpeak) {
+  auto early = make_node(), late = make_node(), patient = make_node(), banned = make_node();
+  early.last_seen = 100;
+  late.last_seen = 110;
+  patient.last_seen = 100;
+  patient.heartbeat_interval = 60;
+  for (const auto* node : {&late, &early, &patient, &banned}) ASSERT_TRUE(store_->register_node(*node));
+  ASSERT_TRUE(store_->set_node_admission(banned.id, NodeAdmission::kBanned));
+  EXPECT_TRUE(store_->silent_nodes(130, 1, 10)->empty());
+  const auto silent = store_->silent_nodes(141, 1, 10);
+  ASSERT_EQ(silent->size(), 2u);
+  EXPECT_EQ(silent->front().id, early.id) << "the longest silent first";
+  EXPECT_EQ(store_->silent_nodes(141, 1, 1)->size(), 1u);
+  EXPECT_EQ(store_->silent_nodes(191, 3, 10)->size(), 1u);
+
+  EXPECT_TRUE(*store_->set_node_offline(early.id, 100));
+  EXPECT_FALSE(*store_->set_node_offline(early.id, 100)) << "it is already";
+  ASSERT_TRUE(store_->record_heartbeat(late.id, api::NodeStatus::kOnline, {}, {}, 150));
+  EXPECT_FALSE(*store_->set_node_offline(late.id, 110)) << "it has spoken meanwhile";
+  EXPECT_EQ(store_->node(late.id)->status, api::NodeStatus::kOnline);
+  EXPECT_EQ(store_->node(early.id)->status, api::NodeStatus::kOffline);
 }
 
 TEST_P(StoreContract, NodesArePaged) {
@@ -339,6 +436,10 @@ TEST_P(StoreContract, TwoOpenStoresSeeEachOther) {
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, ::testing::Values([]() -> std::unique_ptr<Subject> {
                            return std::make_unique<SqliteSubject>();
+                         }));
+
+INSTANTIATE_TEST_SUITE_P(Postgres, StoreContract, ::testing::Values([]() -> std::unique_ptr<Subject> {
+                           return std::make_unique<PostgresSubject>();
                          }));
 
 TEST(RowLimitTest, CountsNowAndThenAndBeforeItRefuses) {

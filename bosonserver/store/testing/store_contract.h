@@ -1,14 +1,20 @@
 // For tests: stores of each kind, and what the suites of store_contract_test.cpp and account_contract_test.cpp share.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
+#include <functional>
+#include <latch>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
 #include "bosonserver/store/open_store.h"
+#include "bosonserver/store/testing/postgres_server.h"
 
 namespace higgs::boson {
 
@@ -32,6 +38,14 @@ class SqliteSubject final : public Subject {
 
  private:
   std::filesystem::path directory_;
+};
+
+class PostgresSubject final : public Subject {
+ public:
+  std::unique_ptr<Store> open() override { return open_store({database_.url(), {}, 8}); }
+
+ private:
+  testing::TestDatabase database_;
 };
 
 class StoreContract : public ::testing::TestWithParam<Factory> {
@@ -71,6 +85,21 @@ class StoreContract : public ::testing::TestWithParam<Factory> {
     session.started_at = 100;
     session.expires_at = 200;
     return session;
+  }
+  static constexpr int kThreads = 8;
+  /// Runs it on many threads at once, with 0, 1, …; how often it was true.
+  static int successes(const std::function<bool(int)>& work) {
+    std::latch together(kThreads);
+    std::atomic<int> count = 0;
+    std::vector<std::thread> threads;
+    threads.reserve(kThreads);
+    for (int i = 0; i < kThreads; ++i)
+      threads.emplace_back([&, i] {
+        together.arrive_and_wait();
+        if (work(i)) ++count;
+      });
+    for (auto& thread : threads) thread.join();
+    return count;
   }
   static crypto::Sha256Digest digest(std::string_view text) { return crypto::sha256(as_bytes(text)); }
 

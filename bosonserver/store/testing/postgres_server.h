@@ -1,0 +1,211 @@
+// A real PostgreSQL for tests, of the Debian package: started at the first use, for this program alone, on a socket in
+// a directory of its own. A shell between us takes it down and removes the directory when this program ends, however.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bosonserver/store/open_store.h"
+#include "runtime/descriptor.h"
+
+namespace higgs::boson::testing {
+
+class PostgresServer {
+ public:
+  /// Throws std::runtime_error with what is missing.
+  static PostgresServer& shared() {
+    static PostgresServer server;
+    return server;
+  }
+
+  PostgresServer() {
+    const auto programs = find_programs();
+    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-postgres-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a directory for PostgreSQL");
+    directory_ = pattern;
+    spawn_shell(programs);
+    wait_until_up();
+    execute(std::string("CREATE DATABASE ") + kTemplate);
+    open_store({url(kTemplate)});
+  }
+  ~PostgresServer() {
+    resume();
+    commands_ = runtime::Descriptor();  // its end is the shell's sign
+    ::waitpid(shell_, nullptr, 0);
+  }
+  PostgresServer(const PostgresServer&) = delete;
+  PostgresServer& operator=(const PostgresServer&) = delete;
+
+  std::string url(const std::string& database) const {
+    return "postgresql:///" + database + "?user=postgres&host=" + directory_.string();
+  }
+  /// A migrated database of its own; its URL.
+  std::string create_database() {
+    static std::atomic<unsigned> count = 0;
+    const auto name = "test" + std::to_string(++count);
+    execute("CREATE DATABASE " + name + " TEMPLATE " + kTemplate);
+    return url(name);
+  }
+  /// As another client would.
+  void execute(const std::string& sql, const std::string& database = "postgres") {
+    const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(PQconnectdb(url(database).c_str()), PQfinish);
+    const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection.get(), sql.c_str()), PQclear);
+    const auto status = PQresultStatus(result.get());
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+      throw std::runtime_error(sql + ": " + PQerrorMessage(connection.get()));
+  }
+
+  /// Every process of it, as by SIGSTOP of a debugger or of a hypervisor: it takes bytes and says nothing.
+  void pause() {
+    // Twice, for those that were born meanwhile: the first of all makes no more once it stands.
+    for (int i = 0; i < 2; ++i)
+      for (const auto process : processes()) ::kill(process, SIGSTOP);
+  }
+  void resume() {
+    for (const auto process : processes()) ::kill(process, SIGCONT);
+  }
+  /// As after a crash.
+  void stop() {
+    command("stop");
+    wait_until([this] { return !answers(); }, "it did not stop");
+  }
+  void start() {
+    command("start");
+    wait_until_up();
+  }
+
+ private:
+  static constexpr const char* kTemplate = "higgs_template";
+
+  /// $1: directory of the programs; $2: ours. Commands come on standard input; its end is the end.
+  static constexpr const char* kShell = R"sh(
+    trap '' INT TERM HUP
+    as=; if [ "$(id -u)" = 0 ]; then chown postgres "$2"; as="setpriv --reuid=postgres --regid=postgres --init-groups"; fi
+    chmod 711 "$2"
+    exec >"$2/log" 2>&1
+    $as "$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >/dev/null || exit 1
+    # One role that has a password, for the test of that.
+    $as sed -i '1i local all secretive scram-sha-256' "$2/data/pg_hba.conf"
+    start() {
+      $as "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c full_page_writes=off \
+        -c shared_buffers=32MB -c max_connections=200 </dev/null &
+      server=$!
+    }
+    stop() {
+      kill -CONT $(cat /proc/$server/task/$server/children) $server
+      kill -QUIT $server
+      wait $server
+    }
+    start "$1" "$2"
+    while read -r command; do "$command" "$1" "$2"; done
+    stop
+    rm -rf "$2"
+  )sh";
+
+  static std::filesystem::path find_programs() {
+    std::filesystem::path found;
+    std::error_code missing;
+    for (const auto& version : std::filesystem::directory_iterator("/usr/lib/postgresql", missing))
+      if (std::filesystem::exists(version.path() / "bin/postgres")) found = std::max(found, version.path() / "bin");
+    if (found.empty())
+      throw std::runtime_error(
+          "tests need PostgreSQL in /usr/lib/postgresql (package postgresql-15, scripts/install-deps)");
+    return found;
+  }
+
+  void spawn_shell(const std::filesystem::path& programs) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+    const runtime::Descriptor read(ends[0]);
+    commands_ = runtime::Descriptor(ends[1]);
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_adddup2(&actions, read.get(), STDIN_FILENO);
+    std::vector<std::string> words{"sh", "-c", kShell, "sh", programs.string(), directory_.string()};
+    std::vector<char*> arguments;
+    for (auto& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    const int failed = ::posix_spawn(&shell_, "/bin/sh", &actions, nullptr, arguments.data(), environ);
+    ::posix_spawn_file_actions_destroy(&actions);
+    if (failed != 0) throw std::runtime_error("cannot start a shell for PostgreSQL");
+  }
+
+  void command(const std::string& word) {
+    if (::write(commands_.get(), (word + "\n").data(), word.size() + 1) < 0)
+      throw std::runtime_error("PostgreSQL's shell is gone");
+  }
+  bool answers() const { return PQping(url("postgres").c_str()) == PQPING_OK; }
+  template <class Condition>
+  void wait_until(Condition condition, const char* otherwise) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!condition()) {
+      if (::waitpid(shell_, nullptr, WNOHANG) != 0 || std::chrono::steady_clock::now() > deadline) {
+        std::ifstream file(directory_ / "log");
+        const std::string log(std::istreambuf_iterator<char>(file), {});
+        std::filesystem::remove_all(directory_);
+        throw std::runtime_error(std::string("PostgreSQL: ") + otherwise + ": " + log);
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  void wait_until_up() {
+    wait_until([this] { return answers(); }, "it did not start");
+  }
+
+  /// The server and what it made of itself.
+  std::vector<pid_t> processes() const {
+    std::vector<pid_t> all;
+    pid_t process = 0;
+    if (std::ifstream(directory_ / "data/postmaster.pid") >> process) {
+      all.push_back(process);
+      const auto task = std::to_string(process);
+      std::ifstream children("/proc/" + task + "/task/" + task + "/children");
+      while (children >> process) all.push_back(process);
+    }
+    return all;
+  }
+
+  std::filesystem::path directory_;
+  pid_t shell_ = -1;
+  runtime::Descriptor commands_;
+};
+
+/// A database for one test.
+class TestDatabase {
+ public:
+  TestDatabase() : url_(PostgresServer::shared().create_database()) {}
+  ~TestDatabase() {
+    try {
+      PostgresServer::shared().execute("DROP DATABASE " + name() + " WITH (FORCE)");
+    } catch (const std::runtime_error&) {  // a test left the server down: it goes with the server
+    }
+  }
+  TestDatabase(const TestDatabase&) = delete;
+  TestDatabase& operator=(const TestDatabase&) = delete;
+  const std::string& url() const { return url_; }
+  std::string name() const {
+    const auto from = url_.find("///") + 3;
+    return url_.substr(from, url_.find('?') - from);
+  }
+  void execute(const std::string& sql) const { PostgresServer::shared().execute(sql, name()); }
+
+ private:
+  const std::string url_;
+};
+
+}  // namespace higgs::boson::testing
