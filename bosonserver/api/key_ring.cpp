@@ -26,7 +26,7 @@ std::shared_ptr<const jwt::KeySet> KeyRing::keys() const {
 }
 
 Result<void> KeyRing::refresh(WallTime now) {
-  if (auto loaded = load(); !loaded) return loaded.error();
+  if (auto loaded = load(now); !loaded) return loaded.error();
   std::int64_t newest = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -34,7 +34,7 @@ Result<void> KeyRing::refresh(WallTime now) {
   }
   if (unix_seconds(now) - newest >= rotation_.count()) {
     if (auto made = make_key(now); !made) return made.error();
-    if (auto loaded = load(); !loaded) return loaded.error();
+    if (auto loaded = load(now); !loaded) return loaded.error();
   }
   const auto records = store_.signing_keys();
   if (!records) return records.error();
@@ -44,10 +44,17 @@ Result<void> KeyRing::refresh(WallTime now) {
     if (auto gone = store_.remove_signing_key(record.id); !gone) return gone.error();
     removed = true;
   }
-  return removed ? load() : Result<void>();
+  return removed ? load(now) : Result<void>();
 }
 
-Result<void> KeyRing::load() {
+Result<std::string> KeyRing::rotate(WallTime now) {
+  auto made = make_key(now);
+  if (!made) return made.error();
+  if (const auto loaded = load(now); !loaded) return loaded.error();
+  return made;
+}
+
+Result<void> KeyRing::load(WallTime now) {
   const auto records = store_.signing_keys();
   if (!records) return records.error();
   auto keys = std::make_shared<jwt::KeySet>();
@@ -58,7 +65,8 @@ Result<void> KeyRing::load() {
     if (!sealer_.open(record.id, record.sealed, key.reveal_mutable()))
       throw std::runtime_error("a signing key of the store does not open: is this its state directory?");
     keys->add(record.id, record.public_key);
-    signer = std::make_shared<jwt::Signer>(record.id, std::move(key));
+    const bool settled = from_unix_seconds(record.created_at) + kKeySettling <= now;
+    if (!signer || settled) signer = std::make_shared<jwt::Signer>(record.id, std::move(key));
     newest = record.created_at;
   }
   const std::lock_guard lock(mutex_);
@@ -68,14 +76,15 @@ Result<void> KeyRing::load() {
   return {};
 }
 
-Result<void> KeyRing::make_key(WallTime now) {
+Result<std::string> KeyRing::make_key(WallTime now) {
   const auto key = crypto::make_ed25519_key(random_);
   SigningKeyRecord record;
   record.id = Uuid::random(random_).to_string();
   record.public_key = crypto::public_key_of_ed25519(key);
   record.sealed = sealer_.seal(record.id, key.reveal());
   record.created_at = unix_seconds(now);
-  return store_.add_signing_key(record);
+  if (const auto added = store_.add_signing_key(record); !added) return added.error();
+  return record.id;
 }
 
 }  // namespace higgs::boson

@@ -1,5 +1,5 @@
 // The keys that sign tokens: kept in the store, sealed with a key of the state directory, replaced in time. All tokens
-// of the deployment are signed with the newest and verified with any that is kept.
+// of the deployment are signed with the newest that every server knows by now, and verified with any that is kept.
 //
 // Thread-safe. The constructor and refresh() call the store.
 #pragma once
@@ -18,6 +18,9 @@
 
 namespace higgs::boson {
 
+/// From its making until a key signs: servers look for new keys more often than that.
+inline constexpr std::chrono::minutes kKeySettling{15};
+
 class KeyRing {
  public:
   /// Loads the keys; makes one if there is none. Throws std::runtime_error if the store fails, or if a key does not
@@ -31,10 +34,12 @@ class KeyRing {
   /// Takes over what other servers added, makes a new key when the newest is older than the rotation, and removes keys
   /// older than twice that: no token of theirs is valid any more.
   Result<void> refresh(WallTime now);
+  /// Makes a new key at once; its id.
+  Result<std::string> rotate(WallTime now);
 
  private:
-  Result<void> load();
-  Result<void> make_key(WallTime now);
+  Result<void> load(WallTime now);
+  Result<std::string> make_key(WallTime now);
   Store& store_;
   const Sealer& sealer_;
   RandomSource& random_;
@@ -42,7 +47,7 @@ class KeyRing {
   mutable std::mutex mutex_;
   std::shared_ptr<const jwt::KeySet> keys_;    // guarded by mutex_
   std::shared_ptr<const jwt::Signer> signer_;  // guarded by mutex_
-  std::int64_t newest_ = 0;                    // guarded by mutex_; creation of the signer's key
+  std::int64_t newest_ = 0;                    // guarded by mutex_; creation of the newest key
 };
 
 }  // namespace higgs::boson

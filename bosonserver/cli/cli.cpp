@@ -5,7 +5,15 @@
 #include <CLI/CLI.hpp>
 
 #include "bosonserver/api/endpoint.h"
-#include "bosonserver/cli/commands.h"
+#include "bosonserver/cli/audit_commands.h"
+#include "bosonserver/cli/backup_commands.h"
+#include "bosonserver/cli/keys_commands.h"
+#include "bosonserver/cli/migrate_commands.h"
+#include "bosonserver/cli/node_commands.h"
+#include "bosonserver/cli/run_server.h"
+#include "bosonserver/cli/session_commands.h"
+#include "bosonserver/cli/user_commands.h"
+#include "bosonserver/server/state_files.h"
 #include "runtime/config_loader.h"
 
 namespace higgs::boson {
@@ -20,6 +28,7 @@ constexpr const char* kExamples = R"(Examples:
   bosonserver run --public-url https://vpn.example:8443 --dns 9.9.9.9
   bosonserver run --store 'postgresql://higgs@db/higgs?sslmode=verify-full' --store-password-file /etc/higgs/db
   bosonserver pin                                # what nodes and clients give as --pin
+  bosonserver node list                          # and user, session, audit, keys: each with --help and --json
   bosonserver check-config --config /etc/higgs/bosonserver.toml
 )";
 
@@ -42,32 +51,21 @@ class CommandLine {
     check_->add_flag("--print-config", print_, "print the effective configuration as well");
 
     pin_ = app_.add_subcommand("pin", "print the pin of the server's certificate");
-    add_state(*pin_);
-
-    user_ = app_.add_subcommand("user", "accounts, also while the server runs");
-    user_->require_subcommand(1);
-    user_add_ = user_->add_subcommand("add", "add an account");
-    user_add_->add_option("NAME", new_user_.name, "user name")->required();
-    user_add_->add_option("--role", role_, "user, operator or admin")
-        ->check(CLI::IsMember({"user", "operator", "admin"}));
-    user_add_->add_option("--password-file", password_file_, "file with the password, - for standard input");
-    add_state(*user_add_);
-    user_list_ = user_->add_subcommand("list", "list accounts");
-    add_state(*user_list_);
+    table_.add_store_options(*pin_);
 
     migrate_ = app_.add_subcommand("migrate", "the tables of the store; `run` brings them up to date by itself");
     migrate_->require_subcommand(1);
     migrate_status_ = migrate_->add_subcommand("status", "say which changes are missing");
     migrate_up_ = migrate_->add_subcommand("up", "apply what is missing");
     for (auto* command : {migrate_status_, migrate_up_}) {
-      add_state(*command);
+      table_.add_store_options(*command);
       command->add_flag("--json", json_, "for scripts");
     }
 
     backup_ = app_.add_subcommand("backup", "copy the embedded store to a file, also while the server runs");
     restore_ = app_.add_subcommand("restore", "make the embedded store of such a file, while no server runs");
     for (auto* command : {backup_, restore_}) {
-      add_state(*command);
+      table_.add_store_options(*command);
       command->add_option("FILE", backup_file_, "the copy")->required();
     }
 
@@ -85,32 +83,17 @@ class CommandLine {
       std::cout << endpoints_json() << '\n';
       return 0;
     }
-    if (!load()) return kUsage;
-    return dispatch();
+    const auto problems = runtime::load_config(schema_, "bosonserver", config_ ? config_ : table_.config());
+    for (const auto& problem : problems) std::cerr << "bosonserver: " << config::to_string(problem) << '\n';
+    if (const auto fault = table_.apply(settings_)) {
+      std::cerr << "bosonserver: " << *fault << '\n';
+      return kUsage;
+    }
+    settings_.finish();
+    return problems.empty() ? dispatch() : kUsage;
   }
 
  private:
-  void add_state(CLI::App& command) {
-    command.add_option("--state-dir", state_dir_, "keys, certificate and the embedded store");
-    command.add_option("--store", store_, "sqlite:PATH or postgresql://USER@HOST/DATABASE");
-    command.add_option("--store-password-file", store_password_file_, "file with the password for PostgreSQL");
-    command.add_option("--config", config_, "TOML file");
-  }
-
-  bool load() {
-    const auto problems = runtime::load_config(schema_, "bosonserver", config_);
-    for (const auto& problem : problems) std::cerr << "bosonserver: " << config::to_string(problem) << '\n';
-    if (state_dir_) settings_.state_dir = *state_dir_;
-    if (store_) settings_.store = store_;
-    if (store_password_file_) settings_.store_password_file = store_password_file_;
-    if (const auto fault = store_ ? fault_of_store_url(*store_) : std::nullopt) {
-      std::cerr << "bosonserver: --store " << *fault << '\n';
-      return false;
-    }
-    settings_.finish();
-    return problems.empty();
-  }
-
   int dispatch() {
     if (print_) std::cout << schema_.effective_toml();
     if (check_->parsed()) {
@@ -118,29 +101,31 @@ class CommandLine {
       return 0;
     }
     if (run_->parsed()) return print_ ? 0 : run_server(settings_);
-    if (pin_->parsed()) return print_pin(settings_);
-    if (user_list_->parsed()) return list_users(settings_);
+    if (pin_->parsed()) {
+      std::cout << pin_of_certificate(settings_) << '\n';
+      return 0;
+    }
     if (migrate_status_->parsed()) return migration_status(settings_, json_);
     if (migrate_up_->parsed()) return migrate_up(settings_, json_);
     if (backup_->parsed()) return backup_store(settings_, backup_file_);
     if (restore_->parsed()) return restore_store(settings_, backup_file_);
-    new_user_.role = api::parse_role(role_).value_or(api::Role::kUser);
-    new_user_.password_file = password_file_;
-    return add_user(settings_, new_user_);
+    Console console(settings_, table_.json());
+    return (*table_.chosen())(console);
   }
 
   CLI::App app_{"bosonserver: introduces Higgs nodes and clients, and relays what they cannot send directly"};
   ServerSettings settings_;
   config::Schema schema_;
-  CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *user_ = nullptr, *user_add_ = nullptr,
-           *user_list_ = nullptr, *migrate_ = nullptr, *migrate_status_ = nullptr, *migrate_up_ = nullptr,
-           *backup_ = nullptr, *restore_ = nullptr, *endpoints_ = nullptr;
-  std::optional<std::filesystem::path> config_;
+  CommandTable table_{app_};
+  UserCommands users_{table_};
+  NodeCommands nodes_{table_};
+  SessionCommands sessions_{table_};
+  AuditCommands audit_{table_};
+  KeysCommands keys_{table_};
+  CLI::App *run_ = nullptr, *check_ = nullptr, *pin_ = nullptr, *endpoints_ = nullptr, *migrate_ = nullptr,
+           *migrate_status_ = nullptr, *migrate_up_ = nullptr, *backup_ = nullptr, *restore_ = nullptr;
   std::filesystem::path backup_file_;
-  std::optional<std::filesystem::path> state_dir_, store_password_file_;
-  std::optional<std::string> store_, password_file_;
-  std::string role_ = "user";
-  NewUser new_user_;
+  std::optional<std::filesystem::path> config_;
   bool print_ = false, json_ = false;
 };
 

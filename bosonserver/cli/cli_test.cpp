@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <stdlib.h>
@@ -39,10 +41,19 @@ class CommandLineTest : public ::testing::Test {
     err_ = ::testing::internal::GetCapturedStderr();
     return status;
   }
+  int user(const std::string& command, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"user", command});
+    arguments.insert(arguments.end(), {"--state-dir", state()});
+    return run(std::move(arguments));
+  }
   std::string state() const { return (directory_ / "state").string(); }
+  std::unique_ptr<Store> open() const { return open_store({"sqlite:" + (directory_ / "state" / "store.db").string()}); }
+  /// What was printed.
+  nlohmann::json json() const { return nlohmann::json::parse(out_); }
 
   std::filesystem::path directory_;
   std::string out_, err_;
+  SeededRandom random_{3};
 };
 
 TEST_F(CommandLineTest, MigratesAndSaysWhatIsMissing) {
@@ -101,7 +112,168 @@ TEST_F(CommandLineTest, AddsAndListsUsers) {
   EXPECT_EQ(run({"user", "add", "alice", "--password-file", password, "--state-dir", state()}), 1);
   EXPECT_NE(err_.find("already"), std::string::npos);
   EXPECT_EQ(run({"user", "list", "--state-dir", state()}), 0);
-  EXPECT_NE(out_.find("admin  alice"), std::string::npos);
+  EXPECT_NE(out_.find("alice  admin"), std::string::npos) << out_;
+}
+
+TEST_F(CommandLineTest, ManagesUsers) {
+  const auto password = write("password", "correct horse\n"), other = write("other", "battery staple\n");
+  ASSERT_EQ(user("add", {"root", "--role", "admin", "--password-file", password}), 0) << err_;
+  EXPECT_EQ(user("disable", {"root"}), 1);
+  EXPECT_NE(err_.find("last admin"), std::string::npos);
+  EXPECT_EQ(user("role", {"root", "user"}), 1);
+  EXPECT_EQ(user("remove", {"root"}), 1);
+  ASSERT_EQ(user("add", {"bob", "--password-file", password}), 0) << err_;
+  const auto store = open();
+  const auto bob = *store->user_by_name("bob");
+  ASSERT_TRUE(store->add_refresh_family("f", bob.id, crypto::sha256(as_bytes("t")), 1, 4'000'000'000));
+  SessionRow session;
+  session.id = SessionId(Uuid::random(random_));
+  session.user = bob.id;
+  session.expires_at = 4'000'000'000;
+  ASSERT_TRUE(store->add_session(session));
+
+  EXPECT_EQ(user("show", {"bob", "--json"}), 0);
+  EXPECT_EQ(json()["liveSessions"], 1);
+  EXPECT_EQ(json()["totp"], false);
+  EXPECT_EQ(user("passwd", {"bob", "--password-file", other, "--json"}), 0) << err_;
+  EXPECT_EQ(json()["endedSessions"], 1);
+  EXPECT_TRUE(crypto::verify_password(SecretString("battery staple"), store->user_by_name("bob")->password_hash));
+  EXPECT_FALSE(store->caller_by_login(bob.id, "f")->login_stands);
+  EXPECT_EQ(store->session(session.id)->end_reason, "password changed");
+  ASSERT_TRUE(store->enrol_totp(bob.id, as_bytes("s"), 1));
+  ASSERT_TRUE(store->confirm_totp(bob.id, as_bytes("s"), 1, {}, 1));
+  EXPECT_EQ(user("passwd", {"bob", "--password-file", other, "--reset-totp"}), 0) << err_;
+  EXPECT_EQ(store->totp(bob.id).error(), StoreError::kNotFound);
+  EXPECT_EQ(user("role", {"bob", "operator"}), 0);
+  EXPECT_EQ(store->user_by_name("bob")->role, api::Role::kOperator);
+  EXPECT_EQ(user("disable", {"bob"}), 0);
+  EXPECT_TRUE(store->user_by_name("bob")->disabled);
+  EXPECT_EQ(user("enable", {"bob"}), 0);
+  EXPECT_FALSE(store->user_by_name("bob")->disabled);
+  EXPECT_EQ(user("list", {"--json"}), 0);
+  EXPECT_EQ(json().size(), 2u);
+  EXPECT_EQ(json()[0]["username"], "bob");
+  EXPECT_EQ(user("remove", {"bob"}), 0);
+  EXPECT_EQ(user("show", {"bob"}), 1);
+  EXPECT_EQ(user("invite", {"--role", "operator", "--uses", "3", "--json"}), 0) << err_;
+  const auto invite = store->invite(crypto::sha256(as_bytes(json()["invite"].get<std::string>())), 1);
+  ASSERT_TRUE(invite);
+  EXPECT_EQ(invite->role, api::Role::kOperator);
+  EXPECT_EQ(invite->uses_left, 3u);
+  std::multiset<std::string> acts;
+  for (const auto& entry : *store->audit(std::nullopt, 100)) {
+    EXPECT_EQ(entry.actor, "console");
+    acts.insert(entry.action);
+  }
+  EXPECT_EQ(acts,
+            (std::multiset<std::string>{"invite.create", "user.create", "user.create", "user.delete", "user.update",
+                                        "user.update", "user.update", "user.update", "user.update"}));
+}
+
+TEST_F(CommandLineTest, ManagesNodesAndSessions) {
+  ASSERT_EQ(run({"node", "list", "--state-dir", state()}), 0) << err_;
+  const auto store = open();
+  const auto identity = crypto::make_ed25519_key(random_);
+  NodeRecord node;
+  node.key_certificate = api::sign_key_certificate(identity, crypto::public_key_of(crypto::make_private_key(random_)),
+                                                   1, 4'000'000'000, {{25}});
+  node.identity_key = node.key_certificate.identity_key;
+  node.wireguard_key = node.key_certificate.wireguard_public_key;
+  node.id = api::node_id_of(node.identity_key);
+  node.network_info.ipv4 = node.address = *IpAddress::parse("192.0.2.1");
+  ASSERT_TRUE(store->register_node(node));
+  SessionRow session;
+  session.id = SessionId(Uuid::random(random_));
+  session.node = node.id;
+  session.address4 = *IpAddress::parse("10.0.0.2");
+  session.expires_at = 4'000'000'000;
+  ASSERT_TRUE(store->add_session(session));
+  const auto id = to_string(node.id), session_id = to_string(session.id);
+
+  EXPECT_EQ(run({"node", "list", "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json()[0]["status"], "pending");
+  EXPECT_EQ(run({"node", "approve", id, "--state-dir", state()}), 0) << err_;
+  EXPECT_EQ(store->node(node.id)->admission, NodeAdmission::kApproved);
+  EXPECT_EQ(run({"session", "list", "--live", "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json()[0]["sessionId"], session_id);
+  EXPECT_EQ(run({"session", "end", session_id, "--state-dir", state()}), 0) << err_;
+  EXPECT_EQ(run({"session", "list", "--live", "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json().size(), 0u);
+  EXPECT_EQ(run({"session", "end", to_string(SessionId()), "--state-dir", state()}), 1);
+  EXPECT_EQ(run({"session", "end", "x", "--state-dir", state()}), 1);
+  EXPECT_EQ(run({"node", "ban", id, "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json()["status"], "banned");
+  EXPECT_EQ(json()["endedSessions"], 0);
+  EXPECT_EQ(run({"node", "unban", id, "--state-dir", state()}), 0);
+  EXPECT_EQ(run({"node", "show", id, "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json()["status"], "offline");
+  EXPECT_EQ(run({"node", "ban", to_string(NodeId()), "--state-dir", state()}), 1);
+}
+
+TEST_F(CommandLineTest, FindsAForgedAudit) {
+  const auto password = write("password", "correct horse\n");
+  for (const auto* name : {"a", "b", "c"}) ASSERT_EQ(user("add", {name, "--password-file", password}), 0) << err_;
+  EXPECT_EQ(run({"audit", "verify", "--json", "--state-dir", state()}), 0) << out_ << err_;
+  EXPECT_EQ(json()["verified"], 3);
+  const auto head = json()["head"].get<std::string>();
+  ASSERT_EQ(user("add", {"d", "--password-file", password}), 0) << err_;
+  EXPECT_EQ(run({"audit", "verify", "--head", head, "--state-dir", state()}), 0) << out_ << err_;
+  EXPECT_EQ(run({"audit", "list", "--limit", "2", "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json().size(), 2u);
+  EXPECT_EQ(json()[1]["object"], "d") << "the newest is last";
+
+  SQLite::Database behind((directory_ / "state" / "store.db").string(), SQLite::OPEN_READWRITE);
+  behind.exec(
+      "DROP TRIGGER audit_append_only; UPDATE audit SET object = 'x' WHERE id = 2; DELETE FROM audit WHERE id = 4");
+  EXPECT_EQ(run({"audit", "verify", "--state-dir", state()}), 1);
+  EXPECT_NE(out_.find("entry 2: not what was written"), std::string::npos) << out_;
+  EXPECT_NE(out_.find("entry 4: removed"), std::string::npos) << out_;
+  EXPECT_EQ(run({"audit", "verify", "--json", "--state-dir", state()}), 1);
+  EXPECT_EQ(json()["ok"], false);
+  EXPECT_EQ(json()["faults"][0]["first"], 2);
+}
+
+TEST_F(CommandLineTest, AHeadThatWasKeptTellsOfAChainThatWasWrittenAnew) {
+  const auto password = write("password", "correct horse\n");
+  ASSERT_EQ(user("add", {"a", "--password-file", password}), 0) << err_;
+  EXPECT_EQ(run({"audit", "verify", "--json", "--state-dir", state()}), 0);
+  const auto head = json()["head"].get<std::string>();
+  SQLite::Database((directory_ / "state" / "store.db").string(), SQLite::OPEN_READWRITE)
+      .exec("DELETE FROM audit; UPDATE audit_chain SET head_id = 0, head_hash = zeroblob(32)");
+  ASSERT_TRUE(open()->add_audit({0, 1, "console", "", "user.create", "mallory", "ok"}));
+  EXPECT_EQ(run({"audit", "verify", "--state-dir", state()}), 0) << "the chain alone cannot tell";
+  EXPECT_EQ(run({"audit", "verify", "--head", head, "--state-dir", state()}), 1);
+  EXPECT_EQ(run({"audit", "verify", "--head", "nonsense", "--state-dir", state()}), 1);
+}
+
+TEST_F(CommandLineTest, ListsAndRotatesKeys) {
+  EXPECT_EQ(run({"keys", "rotate", "--json", "--state-dir", state()}), 0) << err_;
+  const auto kid = json()["kid"].get<std::string>();
+  EXPECT_EQ(run({"keys", "list", "--json", "--state-dir", state()}), 0);
+  EXPECT_EQ(json().size(), 2u) << "the first, and the new one";
+  EXPECT_NE(out_.find(kid), std::string::npos);
+  EXPECT_EQ(open()->audit(std::nullopt, 1)->front().action, "keys.rotate");
+  std::filesystem::remove(directory_ / "state" / "sealing.key");
+  EXPECT_EQ(run({"keys", "rotate", "--state-dir", state()}), 1) << "with another sealing key it would stop the servers";
+  EXPECT_EQ(open()->signing_keys()->size(), 2u);
+}
+
+TEST_F(CommandLineTest, EveryCommandHelpsWithAnExample) {
+  for (const auto* group : {"user", "node", "session", "audit", "keys"}) {
+    ASSERT_EQ(run({group, "--help"}), 0);
+    EXPECT_NE(out_.find("Examples:"), std::string::npos) << group;
+    EXPECT_EQ(run({group}), 2) << group;
+  }
+  for (const auto& [group, command] : std::vector<std::pair<std::string, std::string>>{{"user", "list"},
+                                                                                       {"user", "passwd"},
+                                                                                       {"user", "invite"},
+                                                                                       {"node", "ban"},
+                                                                                       {"audit", "verify"},
+                                                                                       {"keys", "rotate"}}) {
+    ASSERT_EQ(run({group, command, "--help"}), 0);
+    EXPECT_NE(out_.find("Example"), std::string::npos) << group << ' ' << command;
+    EXPECT_NE(out_.find("--json"), std::string::npos) << group << ' ' << command;
+  }
 }
 
 TEST_F(CommandLineTest, RefusesBadUsers) {

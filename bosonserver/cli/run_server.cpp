@@ -1,11 +1,12 @@
-// `bosonserver run`: the server between its first and its last signal.
+// The server between its first and its last signal.
+#include "bosonserver/cli/run_server.h"
+
 #include <csignal>
 #include <iostream>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "bosonserver/cli/commands.h"
 #include "bosonserver/server/boson_server.h"
 #include "runtime/log.h"
 #include "runtime/process.h"

@@ -226,7 +226,7 @@ TEST_P(StoreContract, TheAllowListHoldsNetworksAndIdentities) {
   EXPECT_EQ(store_->allow_entries()->size(), 1u);
 }
 
-TEST(SqliteStore, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
+TEST(SqliteStoreTest, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
   const auto forged = [](const std::string& sql) {
     SqliteSubject subject;
     const auto store = subject.open();
@@ -246,7 +246,7 @@ TEST(SqliteStore, WhatIsDoneToTheAuditBehindTheStoresBackIsFound) {
   EXPECT_EQ(forged("INSERT INTO audit VALUES (7, 1, 'a', '', 'b', 'c', 'ok', x'')"), 2u);
 }
 
-TEST(SqliteStore, AnAuditFromBeforeTheChainIsKept) {
+TEST(SqliteStoreTest, AnAuditFromBeforeTheChainIsKept) {
   SqliteSubject subject;
   subject.open();
   {
@@ -254,7 +254,7 @@ TEST(SqliteStore, AnAuditFromBeforeTheChainIsKept) {
     SQLite::Database old(subject.file().string(), SQLite::OPEN_READWRITE);
     old.exec(
         "DROP TABLE audit_chain; DROP TABLE totp_secrets; DROP TABLE recovery_codes; DROP TABLE invites; "
-        "DROP TABLE api_keys; DROP TABLE allow_entries; ALTER TABLE audit DROP COLUMN hash; "
+        "DROP TABLE api_keys; DROP TABLE allow_entries; DROP INDEX nodes_banned; ALTER TABLE audit DROP COLUMN hash; "
         "DROP TABLE servers; DROP INDEX nodes_server; ALTER TABLE nodes DROP COLUMN server_id; PRAGMA user_version = "
         "1; "
         "INSERT INTO audit (time, actor, address, action, object, outcome) VALUES (1, 'a', '', 'b', 'c', 'ok')");

@@ -3,12 +3,14 @@
 #include <condition_variable>
 #include <deque>
 #include <thread>
+#include <utility>
 
 namespace higgs::boson {
 
 class LocalNotifier::Listener final : public SqlListener {
  public:
-  Listener(LocalNotifier& notifier, Handler handler) : notifier_(notifier), handler_(std::move(handler)) {
+  Listener(LocalNotifier& notifier, Handler handler)
+      : notifier_(notifier), handler_(std::move(handler)), seen_(notifier.version_()) {
     {
       const std::lock_guard lock(notifier_.mutex_);
       notifier_.listeners_.insert(this);
@@ -48,8 +50,16 @@ class LocalNotifier::Listener final : public SqlListener {
   void run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return stopping_ || lost_ || !queue_.empty(); });
+      const bool woken =
+          wake_.wait_for(lock, kVersionInterval, [this] { return stopping_ || lost_ || !queue_.empty(); });
       if (stopping_) return;
+      if (!woken) {
+        lock.unlock();
+        const auto version = notifier_.version_();
+        lock.lock();
+        lost_ = lost_ || version != std::exchange(seen_, version);
+        continue;
+      }
       SqlNotification notification;
       if (lost_) {
         lost_ = false;
@@ -66,6 +76,7 @@ class LocalNotifier::Listener final : public SqlListener {
 
   LocalNotifier& notifier_;
   const Handler handler_;
+  std::int64_t seen_;  ///< on the thread
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::string> queue_;  // guarded by mutex_
@@ -74,7 +85,7 @@ class LocalNotifier::Listener final : public SqlListener {
   std::thread thread_;
 };
 
-LocalNotifier::LocalNotifier() = default;
+LocalNotifier::LocalNotifier(std::function<std::int64_t()> version) : version_(std::move(version)) {}
 LocalNotifier::~LocalNotifier() = default;
 
 std::unique_ptr<SqlListener> LocalNotifier::listen(SqlListener::Handler handler) {

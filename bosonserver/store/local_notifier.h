@@ -1,6 +1,11 @@
-// Carries notifications to the listeners of this process, each on a thread of its own. Thread-safe.
+// Carries notifications to the listeners of this process, each on a thread of its own. What another process does, such
+// as `bosonserver node ban` beside the server, cannot be told so: the version of the database shows that something was
+// done, and listeners hear of a gap. Thread-safe.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -13,9 +18,12 @@ namespace higgs::boson {
 /// That wait for one listener. Above it they are dropped, and it hears of a gap.
 inline constexpr std::size_t kMaxQueuedNotifications = 4096;
 
+inline constexpr std::chrono::milliseconds kVersionInterval{500};
+
 class LocalNotifier {
  public:
-  LocalNotifier();
+  /// `version`: changes when others have written. Called on the listeners' threads.
+  explicit LocalNotifier(std::function<std::int64_t()> version);
   ~LocalNotifier();
 
   /// Not to be kept longer than the notifier.
@@ -26,6 +34,7 @@ class LocalNotifier {
  private:
   class Listener;
 
+  const std::function<std::int64_t()> version_;
   std::mutex mutex_;
   std::set<Listener*> listeners_;  // guarded by mutex_
 };

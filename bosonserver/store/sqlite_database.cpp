@@ -146,6 +146,16 @@ void SqliteDatabase::transact(SqlAccess access, const Work& work) {
   }
 }
 
+std::int64_t SqliteDatabase::version_of_others() {
+  const std::lock_guard lock(mutex_);
+  try {
+    others_ = connection_->database.execAndGet("PRAGMA data_version").getInt64();
+  } catch (const SQLite::Exception&) {
+    // Busy: the next look will show it.
+  }
+  return others_;
+}
+
 std::size_t SqliteDatabase::version() {
   const std::lock_guard lock(mutex_);
   try {

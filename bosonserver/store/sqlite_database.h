@@ -29,11 +29,14 @@ class SqliteDatabase final : public SqlDatabase {
 
  private:
   class Connection;
+  /// Changes with each transaction of another connection (SQLite, "PRAGMA data_version").
+  std::int64_t version_of_others();
 
   const std::filesystem::path file_;
   std::unique_ptr<Connection> connection_;
   std::timed_mutex mutex_;
-  LocalNotifier notifier_;
+  std::int64_t others_ = 0;  // guarded by mutex_; as it was seen last
+  LocalNotifier notifier_{[this] { return version_of_others(); }};
 };
 
 }  // namespace higgs::boson

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "bosonserver/store/row_limit.h"
-#include "bosonserver/store/testing/postgres_server.h"
 
 namespace higgs::boson {
 namespace {

@@ -109,8 +109,36 @@ TEST_P(StoreContract, SaysWhatEndedAndWhoIsBanned) {
   EXPECT_TRUE(store_->banned_nodes(bad.id, 10)->empty());
 }
 
+TEST(LocalNotifierTest, WhatAnotherProcessWroteIsAGap) {
+  std::mutex mutex;
+  std::condition_variable come;
+  std::int64_t version = 1;
+  int gaps = 0;
+  LocalNotifier notifier([&] {
+    const std::lock_guard lock(mutex);
+    return version;
+  });
+  const auto listener = notifier.listen([&](const SqlNotification& notification) {
+    const std::lock_guard lock(mutex);
+    gaps += notification.gap ? 1 : 0;
+    come.notify_all();
+  });
+  std::unique_lock lock(mutex);
+  ASSERT_TRUE(come.wait_for(lock, std::chrono::seconds(20), [&] { return gaps == 1; })) << "the one that begins";
+  version = 2;
+  EXPECT_TRUE(come.wait_for(lock, std::chrono::seconds(20), [&] { return gaps == 2; }));
+}
+
+TEST(LocalNotifierTest, TwoStoresOfOneFileHearOfEachOther) {
+  SqliteSubject subject;
+  const auto mine = subject.open(), others = subject.open();
+  EventLog log(*mine);
+  ASSERT_TRUE(others->add_user({UserId(), "alice", "x", api::Role::kUser, false, 1}));
+  EXPECT_EQ(log.next().kind, StoreEvent::Kind::kResync);
+}
+
 TEST(LocalNotifierTest, ASlowListenerHearsOfAGapAndHoldsUpNobody) {
-  LocalNotifier notifier;
+  LocalNotifier notifier([] { return std::int64_t{0}; });
   std::mutex mutex;
   std::condition_variable come;
   bool go = false;

@@ -60,3 +60,6 @@ CREATE TABLE allow_entries (
   created_at   BIGINT NOT NULL,
   CHECK ((network IS NULL) <> (identity_key IS NULL))
 );
+
+-- Servers ask twice a second.
+CREATE INDEX nodes_banned ON nodes (id) WHERE admission = 'banned';

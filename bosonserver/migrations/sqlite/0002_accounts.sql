@@ -57,3 +57,6 @@ CREATE TABLE allow_entries (
   created_at   INTEGER NOT NULL,
   CHECK ((network IS NULL) <> (identity_key IS NULL))
 );
+
+-- Servers ask twice a second.
+CREATE INDEX nodes_banned ON nodes (id) WHERE admission = 'banned';

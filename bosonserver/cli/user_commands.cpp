@@ -1,0 +1,217 @@
+#include "bosonserver/cli/user_commands.h"
+
+#include <stdexcept>
+
+#include "bosonserver/api/user_rules.h"
+#include "bosonserver/cli/password_input.h"
+#include "crypto/password_hash.h"
+
+namespace higgs::boson {
+namespace {
+
+using Json = Console::Json;
+
+constexpr const char* kExamples = R"(Examples:
+  bosonserver user add alice --role admin
+  bosonserver user list --json | jq -r '.[].username'
+  bosonserver user invite --role user --uses 5
+All of them work while servers run, and servers follow at once.)";
+constexpr const char* kAddExamples = R"(Examples:
+  bosonserver user add alice --role admin                       # asks for the password
+  pass show higgs/bob | bosonserver user add bob --password-file -
+Without --password-file: HIGGS_PASSWORD, or a question on the terminal.)";
+constexpr const char* kListExamples = "Example:\n  bosonserver user list";
+constexpr const char* kShowExamples = "Example:\n  bosonserver user show alice";
+constexpr const char* kDisableExamples = "Example:\n  bosonserver user disable alice     # ends logins and tunnels";
+constexpr const char* kEnableExamples = "Example:\n  bosonserver user enable alice";
+constexpr const char* kPasswordExamples = R"(Examples:
+  bosonserver user passwd alice                   # asks for the new one; ends logins and tunnels
+  bosonserver user passwd alice --reset-totp      # also forgets authenticator and recovery codes)";
+constexpr const char* kRoleExamples = "Example:\n  bosonserver user role alice operator";
+constexpr const char* kRemoveExamples = "Example:\n  bosonserver user remove alice      # ends logins and tunnels";
+constexpr const char* kInviteExamples = R"(Examples:
+  bosonserver user invite                         # for one account, for a week
+  bosonserver user invite --role operator --hours 24 --json | jq -r .invite)";
+
+Json json_of(const UserRecord& user) {
+  return {{"userId", to_string(user.id)},
+          {"username", user.name},
+          {"role", api::to_string(user.role)},
+          {"disabled", user.disabled},
+          {"createdAt", user.created_at}};
+}
+
+api::Role role_of(const std::string& name) { return api::parse_role(name).value_or(api::Role::kUser); }
+
+SecretString new_password(const std::optional<std::string>& file) {
+  auto password = read_password(file);
+  if (password.reveal().size() < kShortestPassword)
+    throw std::runtime_error("the password is shorter than " + std::to_string(kShortestPassword) + " characters");
+  return password;
+}
+
+void keep_an_admin(Console& console, const UserRecord& user) {
+  if (must(is_last_admin(console.store(), user)))
+    throw std::runtime_error(user.name + " is the last admin: make another one first");
+}
+
+/// Servers close the relay links of sessions that ended in the store.
+std::size_t end_tunnels(Console& console, const UserRecord& user, const std::string& reason) {
+  return must(console.store().end_sessions_of_user(user.id, reason, console.now())).size();
+}
+
+int say(Console& console, const UserRecord& user, const std::string& text, std::size_t ended) {
+  auto json = json_of(user);
+  json["endedSessions"] = ended;
+  return console.answer(json, text + (ended > 0 ? ", and ended " + std::to_string(ended) + " tunnels" : ""));
+}
+
+}  // namespace
+
+UserCommands::UserCommands(CommandTable& table) {
+  auto& group = table.add_group("user", "accounts, also while servers run", kExamples);
+  const auto with_name = [this](CLI::App& command) -> CLI::App& {
+    command.add_option("NAME", name_, "user name")->required();
+    return command;
+  };
+  const auto is_role = CLI::IsMember({"user", "operator", "admin"});
+  table.add(group, "list", "list accounts", kListExamples, list);
+  auto& add_command = with_name(
+      table.add(group, "add", "add an account", kAddExamples, [this](Console& console) { return add(console); }));
+  add_command.add_option("--role", role_, "user, operator or admin")->check(is_role);
+  add_command.add_option("--password-file", password_file_, "file with the password, - for standard input");
+  with_name(table.add(group, "show", "what is known of an account", kShowExamples,
+                      [this](Console& console) { return show(console); }));
+  with_name(table.add(group, "disable", "close an account", kDisableExamples,
+                      [this](Console& console) { return set_disabled(console, true); }));
+  with_name(table.add(group, "enable", "open an account again", kEnableExamples,
+                      [this](Console& console) { return set_disabled(console, false); }));
+  auto& password = with_name(table.add(group, "passwd", "set a new password", kPasswordExamples,
+                                       [this](Console& console) { return change_password(console); }));
+  password.add_option("--password-file", password_file_, "file with the password, - for standard input");
+  password.add_flag("--reset-totp", reset_totp_, "a login wants no one-time code any more");
+  with_name(
+      table.add(group, "role", "change a role", kRoleExamples, [this](Console& console) { return set_role(console); }))
+      .add_option("ROLE", role_, "user, operator or admin")
+      ->required()
+      ->check(is_role);
+  with_name(table.add(group, "remove", "remove an account", kRemoveExamples,
+                      [this](Console& console) { return remove(console); }));
+  auto& invite_command = table.add(group, "invite", "make an invite, for POST /auth/register", kInviteExamples,
+                                   [this](Console& console) { return invite(console); });
+  invite_command.add_option("--role", role_, "of the accounts: user, operator or admin")->check(is_role);
+  invite_command.add_option("--uses", uses_, "accounts that it is good for")->check(CLI::Range(1, 1000));
+  invite_command.add_option("--hours", hours_, "that it is good for")->check(CLI::Range(1, 366 * 24));
+}
+
+int UserCommands::list(Console& console) {
+  Json all = Json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (std::string after;;) {
+    const auto page = must(console.store().users(after, kMaxPage));
+    for (const auto& user : page) {
+      all.push_back(json_of(user));
+      rows.push_back({user.name, std::string(api::to_string(user.role)), user.disabled ? "disabled" : "",
+                      time_text(user.created_at), to_string(user.id)});
+    }
+    if (page.size() < kMaxPage) break;
+    after = page.back().name;
+  }
+  return console.answer(all, table({"NAME", "ROLE", "STATE", "CREATED", "ID"}, rows));
+}
+
+int UserCommands::add(Console& console) const {
+  if (const auto fault = fault_of_user_name(name_)) throw std::runtime_error("the user name " + *fault);
+  UserRecord user;
+  user.id = UserId(Uuid::random(console.random()));
+  user.name = name_;
+  user.password_hash = crypto::hash_password(new_password(password_file_), console.random());
+  user.role = role_of(role_);
+  user.created_at = console.now();
+  const auto added = console.store().add_user(user);
+  if (!added && added.error() == StoreError::kExists) throw std::runtime_error("there is a user " + name_ + " already");
+  must(added);
+  console.audit("user.create", name_, "ok: " + role_);
+  return console.answer(json_of(user), "added " + role_ + " " + name_);
+}
+
+int UserCommands::show(Console& console) const {
+  const auto user = console.user(name_);
+  const auto totp = console.store().totp(user.id);
+  const bool codes = totp && totp->confirmed;
+  const auto keys = must(console.store().api_keys(user.id));
+  const auto tunnels = must(console.store().live_sessions_of_user(user.id));
+  auto json = json_of(user);
+  json["totp"] = codes;
+  json["recoveryCodesLeft"] = codes ? totp->recovery_codes : 0;
+  json["liveSessions"] = tunnels;
+  json["apiKeys"] = Json::array();
+  std::string names;
+  for (const auto& key : keys) {
+    json["apiKeys"].push_back({{"id", key.id}, {"name", key.name}, {"role", api::to_string(key.role)}});
+    names += (names.empty() ? "" : ", ") + key.name;
+  }
+  const auto text = "name      " + user.name + "\nid        " + to_string(user.id) + "\nrole      " +
+                    std::string(api::to_string(user.role)) + (user.disabled ? " (disabled)" : "") + "\ncreated   " +
+                    time_text(user.created_at) + "\ntotp      " + (codes ? "on" : "off") + "\ntunnels   " +
+                    std::to_string(tunnels) + "\nAPI keys  " + (names.empty() ? "none" : names);
+  return console.answer(json, text);
+}
+
+int UserCommands::set_disabled(Console& console, bool disabled) const {
+  auto user = console.user(name_);
+  if (disabled) keep_an_admin(console, user);
+  user.disabled = disabled;
+  must(console.store().update_user(user, disabled, console.now()));
+  const auto ended = disabled ? end_tunnels(console, user, "disabled") : 0;
+  console.audit("user.update", name_, disabled ? "ok: disabled" : "ok: enabled");
+  return say(console, user, (disabled ? "disabled " : "enabled ") + name_, ended);
+}
+
+int UserCommands::change_password(Console& console) const {
+  const auto user = console.user(name_);
+  const auto hash = crypto::hash_password(new_password(password_file_), console.random());
+  if (reset_totp_) {
+    const auto removed = console.store().remove_totp(user.id);
+    if (!removed && removed.error() != StoreError::kNotFound) must(removed);
+  }
+  must(console.store().change_password(user.id, user.password_hash, hash, true, console.now()));
+  const auto ended = end_tunnels(console, user, "password changed");
+  console.audit("user.update", name_, reset_totp_ ? "ok: password, totp removed" : "ok: password");
+  return say(console, user, "changed the password of " + name_, ended);
+}
+
+int UserCommands::set_role(Console& console) const {
+  auto user = console.user(name_);
+  const auto role = role_of(role_);
+  if (role != api::Role::kAdmin) keep_an_admin(console, user);
+  user.role = role;
+  must(console.store().update_user(user, false, console.now()));
+  console.audit("user.update", name_, "ok: role=" + role_);
+  return say(console, user, name_ + " is " + role_ + " now", 0);
+}
+
+int UserCommands::remove(Console& console) const {
+  const auto user = console.user(name_);
+  keep_an_admin(console, user);
+  must(console.store().remove_user(user.id));
+  const auto ended = end_tunnels(console, user, "removed");
+  console.audit("user.delete", name_, "ok");
+  return say(console, user, "removed " + name_, ended);
+}
+
+int UserCommands::invite(Console& console) const {
+  const auto made = make_invite(console.random(), role_of(role_), uses_, std::int64_t{hours_} * 3600,
+                                std::string(kConsole), console.now());
+  must(console.store().add_invite(made.record));
+  console.audit("invite.create", made.record.id, "ok: " + role_);
+  const std::string secret(made.secret.reveal());
+  return console.answer({{"id", made.record.id},
+                         {"invite", secret},
+                         {"role", role_},
+                         {"uses", uses_},
+                         {"expiresAt", made.record.expires_at}},
+                        secret);
+}
+
+}  // namespace higgs::boson
