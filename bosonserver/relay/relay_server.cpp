@@ -13,7 +13,7 @@ namespace higgs::boson {
 
 class RelayServer::Impl {
  public:
-  Impl(RelayOptions options, RelayEvents& events) : options_(std::move(options)) {
+  Impl(RelayOptions options, RelayEvents& events) : options_(options) {
     if (options_.workers == 0) options_.workers = std::max(1U, std::thread::hardware_concurrency());
     relay::ShardLimits limits;
     limits.memory_bytes = options_.memory_bytes / options_.workers;
@@ -65,8 +65,7 @@ class RelayServer::Impl {
   std::vector<std::unique_ptr<RelayWorker>> workers_;
 };
 
-RelayServer::RelayServer(RelayOptions options, RelayEvents& events)
-    : impl_(std::make_unique<Impl>(std::move(options), events)) {}
+RelayServer::RelayServer(RelayOptions options, RelayEvents& events) : impl_(std::make_unique<Impl>(options, events)) {}
 RelayServer::~RelayServer() = default;
 
 Admission RelayServer::admit_node(NodeId node, std::int64_t token_iat) const {

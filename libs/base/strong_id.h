@@ -13,7 +13,8 @@ class StrongId {
   constexpr StrongId() = default;
   constexpr explicit StrongId(Value value) : value_(std::move(value)) {}
   constexpr const Value& value() const noexcept { return value_; }
-  friend constexpr auto operator<=>(const StrongId&, const StrongId&) = default;
+  // As in Uuid: no pointer is compared.
+  friend constexpr auto operator<=>(const StrongId&, const StrongId&) = default;  // NOLINT(modernize-use-nullptr)
   friend constexpr bool operator==(const StrongId&, const StrongId&) = default;
 
  private:

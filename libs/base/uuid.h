@@ -25,7 +25,8 @@ class Uuid {
 
   std::string to_string() const;
   const ByteArray<16>& bytes() const noexcept { return bytes_; }
-  friend auto operator<=>(const Uuid&, const Uuid&) = default;
+  // The 0 that the compiler compares the result with, where it writes < so, is taken for a pointer's.
+  friend auto operator<=>(const Uuid&, const Uuid&) = default;  // NOLINT(modernize-use-nullptr)
 
  private:
   ByteArray<16> bytes_{};

@@ -56,7 +56,9 @@ bool Shard::Impl::is_for_node(const Session& session, const ControlMessage& mess
 void Shard::Impl::control_from_client(Session& session, const ControlMessage& message, std::string_view text) {
   if (message.session != session.ticket.session) {
     ++stats_.ignored_control;
-  } else if (std::holds_alternative<SessionClose>(message.payload)) {
+    return;
+  }
+  if (std::holds_alternative<SessionClose>(message.payload)) {
     end_session(session, CloseReason::kEnded, true);
   } else if (is_for_node(session, message)) {
     pass_on(session, message, text);
