@@ -45,7 +45,7 @@ asio::awaitable<void> CascadeDialer::dial(ServerEntry peer, unsigned own_worker,
   headers.set("Authorization", "Bearer " + token.text);
   const auto url = "wss" + peer.url.substr(peer.url.find(':')) + "/cascade/" + to_string(directory_.self().id) +
                    "?worker=" + std::to_string(peer_worker) + "&from=" + std::to_string(own_worker);
-  auto upgrading = http.upgrade(url, headers, std::string(kCascadeSubprotocol));
+  auto upgrading = http.upgrade(url, headers, std::string(relay::kCascadeSubprotocol));
   auto socket = co_await std::move(upgrading);
   if (!socket) {
     const auto& refusal = http.last_refusal();

@@ -15,7 +15,6 @@
 
 namespace higgs::boson {
 
-inline constexpr std::string_view kCascadeSubprotocol = "higgs-cascade.1";
 using ServerTokenMaker = std::function<ServerToken(ServerId peer)>;
 
 class CascadeDialer {

@@ -106,7 +106,7 @@ net::UpgradeDecision FrontDoor::admit(ClientLinkGrant grant) {
 
 net::UpgradeDecision FrontDoor::admit(const ServerLinkGrant& grant) {
   if (auto refused = refusal(relay_.admit_server(grant))) return std::move(*refused);
-  return net::UpgradeAccept{std::string(kCascadeSubprotocol), [this, grant](net::UpgradedSocket socket) {
+  return net::UpgradeAccept{std::string(relay::kCascadeSubprotocol), [this, grant](net::UpgradedSocket socket) {
                               relay_.take_server_link(grant, std::move(socket));
                             }};
 }

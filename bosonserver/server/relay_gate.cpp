@@ -109,7 +109,7 @@ RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& requ
       verify_token(services, *token, cascade ? jwt::Audience::kServer : jwt::Audience::kRelay, call.now);
   if (!claims) return unauthorized(claims.error().message());
   if (claims->subject != call.parameters.front()) return forbidden("the token is for another link");
-  const auto wanted = cascade ? kCascadeSubprotocol : kRelaySubprotocol;
+  const auto wanted = cascade ? relay::kCascadeSubprotocol : kRelaySubprotocol;
   if (!offers_subprotocol(request, wanted)) return unknown_subprotocol(wanted);
   if (!cascade) return grant_peer(call, *claims, session_rate_mbps);
   const auto peer = parse_id<ServerId>(claims->subject);
