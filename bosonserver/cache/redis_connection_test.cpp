@@ -69,6 +69,7 @@ TEST_F(RedisConnectionTest, EachThreadGetsItsOwnAnswers) {
   const auto connection = connect(server.options());
   std::atomic<int> wrong = 0;
   std::vector<std::thread> threads;
+  threads.reserve(8);
   for (int t = 0; t < 8; ++t)
     threads.emplace_back([&, t] {
       for (int i = 0; i < 300; ++i) {
@@ -126,6 +127,7 @@ TEST_F(RedisConnectionTest, KilledUnderLoadItIsMissedAtOnceAndFoundAgain) {
   std::atomic<bool> over = false;
   std::atomic<int> answered = 0, unavailable = 0;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       while (!over) {
@@ -159,6 +161,7 @@ TEST_F(RedisConnectionTest, APausedRedisCostsOneDeadlineOnce) {
   server.pause();
   const auto start = Clock::now();
   std::vector<std::thread> threads;
+  threads.reserve(4);
   std::atomic<int> failed = 0;
   for (int t = 0; t < 4; ++t) threads.emplace_back([&] { failed += connection->call(echo("x")) ? 0 : 1; });
   for (auto& thread : threads) thread.join();
