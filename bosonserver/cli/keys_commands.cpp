@@ -34,7 +34,7 @@ int list(Console& console) {
 }
 
 int rotate(Console& console) {
-  const Sealer sealer(load_or_make_sealing_key(console.settings().state_dir, console.random()), console.random());
+  const Sealer sealer(load_or_make_sealing_key(console.settings(), console.random()), console.random());
   // Refuses where the keys of the store do not open: a key of another's would stop every server.
   auto ring = open_ring(console, sealer);
   const auto kid = must(ring.rotate(from_unix_seconds(console.now())));

@@ -37,8 +37,12 @@ void NodeLocator::refresh(Instant now) {
     repeated_ = now;
     nodes.assign(here_.begin(), here_.end());
   }
-  for (const auto& node : nodes)
-    if (!presence_.set(key_of(node), to_string(self_), kNodePresence)) return;
+  for (const auto& node : nodes) {
+    // A link that is half open here may stand elsewhere by now: who came last is right.
+    const auto said = presence_.get(key_of(node));
+    if (!said) return;
+    if (!*said || **said == to_string(self_)) (void)presence_.set(key_of(node), to_string(self_), kNodePresence);
+  }
 }
 
 void NodeLocator::forget_own() { (void)store_.clear_nodes_of_server(self_); }

@@ -190,6 +190,14 @@ TEST_F(Locator, WhatIsTrueIsRepeated) {
   EXPECT_EQ(*said, to_string(second_.id));
 }
 
+TEST_F(Locator, WhatHasMovedOnIsNotClaimedBack) {
+  at_b_.link_up(node_.id);
+  at_a_.link_up(node_.id);  // B still holds its link, half open
+  monotonic_ += kNodePresenceInterval;
+  at_b_.refresh(now().monotonic);
+  EXPECT_EQ(*presence_.get("node/" + to_string(node_.id)), to_string(first_.id));
+}
+
 TEST_F(Locator, AServerThatIsGoneIsNoWay) {
   at_b_.link_up(node_.id);
   monotonic_ += kServerSilence + 1s;

@@ -57,7 +57,7 @@ class BehindAProxy : public ::testing::Test {
     socket.connect(to_asio(where_));
     asio::write(socket, asio::buffer(before));
     TlsTrust trust;
-    trust.spki_pin = *spki_pin_of(made_.certificate_pem);
+    trust.spki_pins = {*spki_pin_of(made_.certificate_pem)};
     const auto context = *TlsContext::client(trust);
     TlsStream stream(std::move(socket), context);
     stream.expires_after(testing::kTestDeadline);
