@@ -209,7 +209,7 @@ class TwoServers : public ApiClientTest {
       said.pin = server->pin;
       server_.relay_servers.push_back(said);
     }
-    EXPECT_TRUE(run(context_, client_->login(SecretString("right"))));
+    EXPECT_TRUE(run(context_, client_->login(SecretString("right"), std::nullopt)));
     other_.good_access = server_.good_access;
   }
 

@@ -29,7 +29,7 @@ class FlakyPresence final : public Presence {
     return inner_.get(key);
   }
   Result<bool> erase(const std::string& key, const std::string& only_if_value) override {
-    if (down) return make_error_code(PresenceError::kUnavailable);
+    if (down) return {boost::system::in_place_error, make_error_code(PresenceError::kUnavailable)};
     return inner_.erase(key, only_if_value);
   }
   Result<std::vector<Entry>> all(const std::string& directory) override {
@@ -208,7 +208,7 @@ TEST_F(Locator, AServerThatIsGoneIsNoWay) {
 TEST_F(Locator, EventsAreReadStrictly) {
   const auto text = to_string(node_.id) + " " + to_string(first_.id);
   EXPECT_EQ(parse_node_moved(text), std::pair(node_.id, first_.id));
-  for (const std::string bad : {std::string(), std::string(" "), text.substr(1), text + "x", to_string(node_.id)})
+  for (const auto& bad : {std::string(), std::string(" "), text.substr(1), text + "x", to_string(node_.id)})
     EXPECT_FALSE(parse_node_moved(bad)) << bad;
 }
 

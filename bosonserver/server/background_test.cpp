@@ -11,6 +11,7 @@
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/store_worker.h"
+#include "bosonserver/server/testing/no_watch.h"
 #include "bosonserver/server/testing/server_fixture.h"
 
 namespace higgs::boson::testing {
@@ -49,13 +50,6 @@ TEST(StoreWorkerTest, IsBounded) {
   EXPECT_GE(worker.dropped(), 9u);
   go.set_value();
 }
-
-struct NoWatch final : NodeWatch {
-  void node_up(NodeId) override {}
-  void node_down(NodeId) override {}
-  void node_wanted(NodeId) override {}
-  void server_link_wanted(ServerId, unsigned, unsigned) override {}
-};
 
 class Background : public ServerFixture {
  protected:

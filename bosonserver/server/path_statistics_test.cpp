@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "bosonserver/server/relay_ledger.h"
+#include "bosonserver/server/testing/no_watch.h"
 #include "bosonserver/server/testing/server_fixture.h"
 
 namespace higgs::boson::testing {
@@ -95,8 +96,9 @@ TEST_F(PathLedger, TheLedgerTellsWhatTheRelayReports) {
   ServerMetrics metrics;
   PathStatistics paths(metrics);
   TurnDesk turn(settings_, random_);
+  NoWatch nodes;
   RelayLedger ledger(
-      services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths);
+      services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths, nodes);
   const SessionId session;
   ledger.on_session_opened(session, NodeId());
   ledger.on_path_changed(session, "direct-v4");

@@ -5,6 +5,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/base64.h"
 #include "bosonserver/server/testing/server_fixture.h"
 #include "bosonserver/store/testing/postgres_server.h"
 
