@@ -125,7 +125,8 @@ TEST_F(PostgresClusterTest, WhatWasMissedInAGapIsMadeUpFor) {
   // Decided while nobody listened.
   database_.execute("UPDATE nodes SET admission = 'banned'");
   database_.execute(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%LISTEN%' OR query = 'SELECT 1'");
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+      "WHERE pid <> pg_backend_pid() AND (query LIKE '%LISTEN%' OR query = 'SELECT 1')");
   net::testing::run_until(io_, [&] { return !linked_at_other(node.id()); });
 }
 
