@@ -1,6 +1,6 @@
 // Reads MaxMind DB files (format 2.0, as GeoLite2 and others come): an address leads to a record of nested values.
 // Nothing is copied or owned, and nothing throws: a record that breaks the format reads as one that is not there. The
-// work for one question is bounded, and it does not recurse, whatever the file holds (docs/adr/0012). Any thread.
+// work for one question is bounded, and it does not recurse, whatever the file holds (docs/adr/0011). Any thread.
 #pragma once
 
 #include <cstdint>
