@@ -1,5 +1,6 @@
 #include "higgsnode/node_service.h"
 
+#include <algorithm>
 #include <csignal>
 
 #include <nlohmann/json.hpp>
@@ -62,6 +63,7 @@ NodeService::NodeService(asio::io_context& context, const Settings& settings)
       api_http_(context.get_executor(), http_options(settings)),
       relay_http_(context.get_executor(), http_options(settings)),
       servers_(api::origin_of(settings.server).value_or(settings.server)),
+      relays_(servers_.current()),
       connection_(context.get_executor(), api_http_, servers_, settings_.heartbeat_interval, *this, random_),
       reporter_(context.get_executor(), api_http_, settings_.metrics_interval,
                 {[this] { return make_metrics_report(); }, [this] { return connection_.session_token(); },
@@ -137,7 +139,7 @@ void NodeService::open_tunnel() {
   hooks.peer_message = [this](const Session& session, const relay::PeerMessage& message) {
     traversal_->handle_signal(session.key, message);
   };
-  relay_ = std::make_unique<RelayLink>(context_.get_executor(), relay_http_, servers_, identity_.node_id(),
+  relay_ = std::make_unique<RelayLink>(context_.get_executor(), relay_http_, relays_, identity_.node_id(),
                                        wireguard_->driver(), *sessions_, std::move(hooks), random_);
 }
 
@@ -267,7 +269,7 @@ void NodeService::on_registered(const api::RegisterResponse& response) {
 
 /// The first link goes to the best server right away; later ones follow what became of the one before.
 asio::awaitable<void> NodeService::link_to_nearest(std::string token) {
-  auto measuring = net::measure_servers(api_http_, servers_, kMeasureDeadline);
+  auto measuring = net::measure_servers(relay_http_, relays_, kMeasureDeadline);
   co_await std::move(measuring);
   relay_->set_token(std::move(token));
   if (std::exchange(move_relay_, false)) relay_->reconsider();
@@ -276,11 +278,15 @@ asio::awaitable<void> NodeService::link_to_nearest(std::string token) {
 void NodeService::on_relay_token(const std::string& token) { relay_->set_token(token); }
 
 void NodeService::on_relay_servers(const std::vector<api::RelayServer>& servers) {
-  servers_.learn(runtime::now().monotonic, operators_.standing().config.relay_servers.value_or(servers));
+  const auto now = runtime::now().monotonic;
+  servers_.learn(now, servers);
+  relays_.learn(now, operators_.standing().config.relay_servers.value_or(servers));
   if (!settings_.pin) return;
   auto trust = http_options(settings_).trust;
-  for (const auto& pin : servers_.pins())
-    if (pin != *settings_.pin) trust.spki_pins.push_back(pin);
+  for (const auto* choice : {&servers_, &relays_})
+    for (const auto& pin : choice->pins())
+      if (std::find(trust.spki_pins.begin(), trust.spki_pins.end(), pin) == trust.spki_pins.end())
+        trust.spki_pins.push_back(pin);
   api_http_.set_trust(trust);
   relay_http_.set_trust(trust);
 }

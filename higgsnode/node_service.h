@@ -124,7 +124,8 @@ class NodeService final : private ConnectionEvents {
   std::unique_ptr<net::NatTypeMonitor> nat_;
   std::unique_ptr<SessionManager> sessions_;
   net::HttpClient api_http_, relay_http_;
-  api::ServerChoice servers_;
+  api::ServerChoice servers_;  ///< for the API
+  api::ServerChoice relays_;   ///< the same, unless operators chose others for the relay
   ConnectionManager connection_;
   MetricsReporter reporter_;
   bool move_relay_ = false;

@@ -255,7 +255,8 @@ TEST(SqliteStoreTest, AnAuditFromBeforeTheChainIsKept) {
     old.exec(
         "DROP TABLE audit_chain; DROP TABLE totp_secrets; DROP TABLE recovery_codes; DROP TABLE invites; "
         "DROP TABLE api_keys; DROP TABLE allow_entries; DROP INDEX nodes_banned; ALTER TABLE audit DROP COLUMN hash; "
-        "DROP TABLE servers; DROP INDEX nodes_server; ALTER TABLE nodes DROP COLUMN server_id; PRAGMA user_version = "
+        "DROP TABLE servers; DROP INDEX nodes_server; ALTER TABLE nodes DROP COLUMN server_id; ALTER TABLE "
+        "node_actions DROP COLUMN queued; PRAGMA user_version = "
         "1; "
         "INSERT INTO audit (time, actor, address, action, object, outcome) VALUES (1, 'a', '', 'b', 'c', 'ok')");
   }

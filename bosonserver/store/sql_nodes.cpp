@@ -225,8 +225,10 @@ Result<void> SqlStore::add_action(const ActionRecord& action) {
     if (sql::count(db, "SELECT count(*) FROM node_actions WHERE node_id = $1 AND done_at IS NULL", action.node) >=
         kMaxPendingActions)
       return StoreError::kFull;
-    db.run("INSERT INTO node_actions (id, node_id, type, payload, created_at) VALUES ($1, $2, $3, $4, $5)", action.id,
-           action.node, api::to_string(action.type), action.payload, action.created_at);
+    db.run(
+        "INSERT INTO node_actions (id, node_id, type, payload, created_at, queued) VALUES ($1, $2, $3, $4, $5, "
+        "(SELECT coalesce(max(queued), 0) + 1 FROM node_actions WHERE node_id = $2))",
+        action.id, action.node, api::to_string(action.type), action.payload, action.created_at);
     return {};
   });
 }
@@ -235,7 +237,7 @@ Result<std::vector<ActionRecord>> SqlStore::pending_actions(NodeId node) {
   return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<ActionRecord>> {
     const auto rows = db.query(
         "SELECT id, type, payload, created_at FROM node_actions WHERE node_id = $1 AND done_at IS NULL "
-        "ORDER BY created_at, id",
+        "ORDER BY queued, created_at, id",
         node);
     std::vector<ActionRecord> actions;
     while (rows->next())

@@ -379,6 +379,18 @@ TEST_P(StoreContract, SessionBytesAddUpAndListsRunBackwards) {
   EXPECT_EQ(store_->session(seen[0])->started_at, 101);
 }
 
+TEST_P(StoreContract, ActionsComeInTheOrderInWhichTheyWereQueued) {
+  const auto node = make_node();
+  ASSERT_TRUE(store_->register_node(node));
+  const std::vector<std::string> ids{"d", "a", "c", "b"};
+  for (const auto& id : ids)
+    ASSERT_TRUE(store_->add_action({id, node.id, api::ActionType::kUpdateConfig, "{}", 100}));  // in one second
+  std::vector<std::string> found;
+  const auto pending = store_->pending_actions(node.id);
+  for (const auto& action : *pending) found.push_back(action.id);
+  EXPECT_EQ(found, ids);
+}
+
 TEST_P(StoreContract, ANodesServerIsTheLatestThatSaidSo) {
   const auto node = make_node();
   const ServerId first(Uuid::random(random_)), second(Uuid::random(random_));

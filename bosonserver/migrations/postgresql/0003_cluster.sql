@@ -8,3 +8,6 @@ CREATE TABLE servers (
 -- The server at which the node's relay link stands.
 ALTER TABLE nodes ADD COLUMN server_id TEXT COLLATE "C";
 CREATE INDEX nodes_server ON nodes (server_id) WHERE server_id IS NOT NULL;
+
+-- In which order a node's actions were queued: times are seconds, and the last of two changes must win.
+ALTER TABLE node_actions ADD COLUMN queued BIGINT NOT NULL DEFAULT 0;
