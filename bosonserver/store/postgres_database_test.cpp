@@ -59,8 +59,11 @@ TEST_F(PostgresDatabaseTest, APausedServerIsUnavailableInTimeAndFoundAgain) {
   server_.pause();
   // More calls than connections: the first wait for answers, the last find no connection.
   EXPECT_LT(longest_failure(*store, 8), kInTime);
+  EXPECT_EQ(store->stats().failed_calls, 8u);
   server_.resume();
   EXPECT_TRUE(answers_again(*store));
+  EXPECT_GE(store->stats().connections, 1u);
+  EXPECT_GE(store->stats().lost_connections, 1u);
   EXPECT_TRUE(*store->consume_nonce("before", 1));
 }
 
@@ -178,6 +181,7 @@ TEST_F(PostgresDatabaseTest, TransactionsThatMeetAreTriedAgain) {
     return true;
   });
   EXPECT_GT(begun, kThreads * kRounds) << "they did not meet";
+  EXPECT_GT(database.stats().retries, 0u);
   EXPECT_GT(done, kThreads * kRounds / 2);
 }
 
