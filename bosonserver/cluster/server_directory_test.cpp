@@ -44,15 +44,14 @@ class FlakyPresence final : public Presence {
 
 class Directory : public ::testing::Test {
  protected:
-  Directory() {
-    runtime::log::set_level(runtime::log::Level::kOff);
-    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-directory-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-    store_ = open_store({"sqlite:" + (path_ / "store.db").string()});
-  }
+  Directory() { runtime::log::set_level(runtime::log::Level::kOff); }
   ~Directory() override {
     store_.reset();
     std::filesystem::remove_all(path_);
+  }
+  static std::filesystem::path make_directory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-directory-XXXXXX").string();
+    return ::mkdtemp(pattern.data());
   }
   ServerEntry entry(const std::string& host) {
     ServerEntry made;
@@ -66,8 +65,8 @@ class Directory : public ::testing::Test {
 
   SeededRandom random_{9};
   std::chrono::nanoseconds monotonic_{1h};
-  std::filesystem::path path_;
-  std::unique_ptr<Store> store_;
+  std::filesystem::path path_ = make_directory();
+  std::unique_ptr<Store> store_ = open_store({"sqlite:" + (path_ / "store.db").string()});
   FlakyPresence presence_{[this] { return now().monotonic; }};
   ServerDirectory a_{*store_, presence_, [this] { return now(); }}, b_{*store_, presence_, [this] { return now(); }};
 };

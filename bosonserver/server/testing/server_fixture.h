@@ -167,9 +167,12 @@ class ServerFixture : public ::testing::Test {
   }
   /// The status of the answer; 101 for a link, which is closed at once.
   unsigned open_link(const std::string& id, const std::string& token, const std::string& protocol = "higgs-relay.1") {
+    return open_socket("/relay/" + id, token, protocol);
+  }
+  unsigned open_socket(const std::string& target, const std::string& token, const std::string& protocol) {
     net::HttpHeaders headers;
     if (!token.empty()) headers.set("Authorization", "Bearer " + token);
-    auto running = client_->upgrade("wss" + origin().substr(5) + "/relay/" + id, headers, protocol);
+    auto running = client_->upgrade("wss" + origin().substr(5) + target, headers, protocol);
     const auto link = net::testing::run(io_, std::move(running));
     if (link) return 101;
     return client_->last_refusal() ? client_->last_refusal()->status : 0;
