@@ -96,7 +96,7 @@ class BosonServer::Impl {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
-    watch.emplace(services, [this](std::function<void()> job) { worker->post(std::move(job)); });
+    watch.emplace(services);
     door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
     api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers());
     metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());

@@ -157,6 +157,16 @@ void add_http(Samples& out, const net::HttpServerStats& http) {
 void add_nodes(Samples& out, Services& services) {
   auto nodes = services.store.nodes_by_status();
   out.gauge("higgs_store_up", "Whether the store answers", nodes ? 1 : 0);
+  const auto stats = services.store.stats();
+  out.gauge("higgs_store_connections", "Connections to the store's database", static_cast<double>(stats.connections));
+  out.counter("higgs_store_failed_calls_total", "Calls that the store could not answer",
+              static_cast<double>(stats.failed_calls));
+  out.counter("higgs_store_retries_total", "Transactions that met another and were tried again",
+              static_cast<double>(stats.retries));
+  out.counter("higgs_store_lost_connections_total", "Connections that broke or did not answer in time",
+              static_cast<double>(stats.lost_connections));
+  out.counter("higgs_store_event_gaps_total", "Times that changes made elsewhere may have been missed",
+              static_cast<double>(stats.event_gaps));
   if (!nodes) return;
   using enum api::NodeStatus;
   for (const auto status : {kOnline, kDegraded, kOffline, kPending, kBanned})

@@ -1,5 +1,7 @@
 #include "bosonserver/server/store_watch.h"
 
+#include <algorithm>
+
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -27,9 +29,9 @@ std::vector<Id> ids_of(const StoreEvent& event) {
 
 }  // namespace
 
-StoreWatch::StoreWatch(Services& services, std::function<void(std::function<void()>)> post)
+StoreWatch::StoreWatch(Services& services)
     : services_(services),
-      post_(std::move(post)),
+      worker_([this] { repair(); }, kRepairInterval),
       subscription_(services.store.subscribe([this](const StoreEvent& event) { on_event(event); })) {}
 
 void StoreWatch::on_event(const StoreEvent& event) {
@@ -43,9 +45,15 @@ void StoreWatch::on_event(const StoreEvent& event) {
       for (const auto& node : ids_of<NodeId>(event)) node_changed(services_, node);
       return;
     case StoreEvent::Kind::kKeysChanged:
-      return post_([this] { refresh_keys(); });
+      return worker_.post([this] {
+        if (!refresh_keys()) miss(unix_seconds(services_.clock().wall));
+      });
     case StoreEvent::Kind::kResync:
-      return post_([this, gap = event.gap] { look_again(gap); });
+      const auto since = unix_seconds(services_.clock().wall) - (event.gap + kGapMargin).count();
+      return worker_.post([this, since] {
+        miss(since);
+        repair();
+      });
   }
 }
 
@@ -59,28 +67,36 @@ void StoreWatch::ban_nodes(const std::vector<NodeId>& nodes) {
   for (const auto& node : nodes) node_changed(services_, node);
 }
 
-void StoreWatch::look_again(std::chrono::seconds gap) {
-  const auto since = unix_seconds(services_.clock().wall) - (gap + kGapMargin).count();
+void StoreWatch::miss(std::int64_t since) { missed_since_ = std::min(missed_since_.value_or(since), since); }
+
+void StoreWatch::repair() {
+  // The store may have told that it is there again before it answers: then once more, until it does.
+  if (missed_since_ && look_again(*missed_since_)) missed_since_.reset();
+}
+
+bool StoreWatch::look_again(std::int64_t since) {
   std::optional<SessionId> last_session;
   do {
     const auto ended = services_.store.sessions_ended_since(since, last_session, kMaxPage);
-    if (!ended) return log::warn("what was missed of the store's events stays unknown", {{"gap", gap.count()}});
+    if (!ended) return false;
     end_sessions(*ended, {});
     last_session = ended->size() == kMaxPage ? std::optional(ended->back()) : std::nullopt;
   } while (last_session);
   std::optional<NodeId> last_node;
   do {
     const auto banned = services_.store.banned_nodes(last_node, kMaxPage);
-    if (!banned) return log::warn("what was missed of the store's events stays unknown", {{"gap", gap.count()}});
+    if (!banned) return false;
     for (const auto& node : *banned) services_.relay.close_node(node, relay::CloseReason::kBanned);
     last_node = banned->size() == kMaxPage ? std::optional(banned->back()) : std::nullopt;
   } while (last_node);
   services_.directory.forget();
-  refresh_keys();
+  return refresh_keys();
 }
 
-void StoreWatch::refresh_keys() {
-  if (!services_.keys.refresh(services_.clock().wall)) log::warn("the signing keys could not be read again");
+bool StoreWatch::refresh_keys() {
+  const auto refreshed = services_.keys.refresh(services_.clock().wall);
+  if (!refreshed) log::warn("the signing keys could not be read again");
+  return refreshed.has_value();
 }
 
 }  // namespace higgs::boson

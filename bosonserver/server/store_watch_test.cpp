@@ -15,6 +15,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
+/// A second, and time for a loaded machine. What is not told is not noticed at all.
+constexpr auto kSoon = 5s;
+
 class PostgresClusterTest : public ServerFixture {
  protected:
   PostgresClusterTest() {
@@ -92,7 +95,7 @@ TEST_F(PostgresClusterTest, ABanClosesTheNodesLinkAtTheOtherServer) {
   ASSERT_EQ(call("POST", "/api/v1/admin/nodes/" + to_string(node.id()) + "/ban", admin_).status, 200u);
   net::testing::run_until(io_, [&] { return !linked_at_other(node.id()); });
   RecordProperty("ban_ms", static_cast<int>((Clock::now() - begin) / 1ms));
-  EXPECT_LT(Clock::now() - begin, 1s);
+  EXPECT_LT(Clock::now() - begin, kSoon);
 }
 
 TEST_F(PostgresClusterTest, AnEndedSessionLeavesTheOtherServer) {
@@ -108,7 +111,7 @@ TEST_F(PostgresClusterTest, AnEndedSessionLeavesTheOtherServer) {
   const auto begin = Clock::now();
   ASSERT_EQ(call("DELETE", "/api/v1/sessions/" + to_string(route.session_id), user).status, 204u);
   net::testing::run_until(io_, [&] { return other_shows("higgs_relay_sessions 0"); });
-  EXPECT_LT(Clock::now() - begin, 1s);
+  EXPECT_LT(Clock::now() - begin, kSoon);
 }
 
 TEST_F(PostgresClusterTest, ANewSigningKeyIsKnownToTheOtherServerAtOnce) {
@@ -125,8 +128,8 @@ TEST_F(PostgresClusterTest, WhatWasMissedInAGapIsMadeUpFor) {
   // Decided while nobody listened.
   database_.execute("UPDATE nodes SET admission = 'banned'");
   database_.execute(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-      "WHERE pid <> pg_backend_pid() AND (query LIKE '%LISTEN%' OR query = 'SELECT 1')");
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = "
+      "'bosonserver'");
   net::testing::run_until(io_, [&] { return !linked_at_other(node.id()); });
 }
 

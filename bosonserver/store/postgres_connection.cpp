@@ -129,7 +129,8 @@ class PostgresConnection::Library {
   std::map<std::string, std::string, std::less<>> statements_;  // as many as the store's sources hold
 };
 
-PostgresConnection::PostgresConnection(const SecretString& connection_string, SocketWatchdog& watchdog) {
+PostgresConnection::PostgresConnection(const SecretString& connection_string, SocketWatchdog& watchdog)
+    : watchdog_(watchdog) {
   try {
     library_ = std::make_unique<Library>(connection_string);
   } catch (const pqxx::pqxx_exception& error) {
@@ -141,7 +142,12 @@ PostgresConnection::PostgresConnection(const SecretString& connection_string, So
   execute(kSession);
 }
 
-PostgresConnection::~PostgresConnection() = default;
+PostgresConnection::~PostgresConnection() {
+  if (socket() < 0) return;
+  // The library says good-bye to the channels that it listens to, and waits for the answer.
+  const SocketWatchdog::Watch watch(watchdog_, socket(), SocketWatchdog::Clock::now() + kStoreDeadline);
+  library_.reset();
+}
 
 template <class Transaction>
 void PostgresConnection::run(const SqlDatabase::Work& work) {

@@ -26,7 +26,7 @@ class SqlConflict : public std::runtime_error {
 
 class PostgresConnection final : public SqlConnection {
  public:
-  /// Dials; the parameters limit how long that takes. Throws SqlError.
+  /// Dials; the parameters limit how long that takes. Throws SqlError. The watchdog must outlive it.
   PostgresConnection(const SecretString& connection_string, SocketWatchdog& watchdog);
   ~PostgresConnection() override;
 
@@ -60,6 +60,7 @@ class PostgresConnection final : public SqlConnection {
   std::size_t modify(std::string_view sql, std::span<const SqlValue> values) override;
   std::unique_ptr<SqlRows> select(std::string_view sql, std::span<const SqlValue> values) override;
 
+  SocketWatchdog& watchdog_;
   std::unique_ptr<Library> library_;
   runtime::Descriptor socket_;  // of our own, since libpq closes its one where we cannot see it
   pqxx::transaction_base* transaction_ = nullptr;

@@ -77,6 +77,13 @@ std::unique_ptr<PostgresConnection> PostgresDatabase::dial() {
                                               watchdog_);
 }
 
+StoreStats PostgresDatabase::stats() const {
+  const std::lock_guard lock(mutex_);
+  auto stats = stats_;
+  stats.connections = open_;
+  return stats;
+}
+
 void PostgresDatabase::transact(SqlAccess access, const Work& work) {
   const auto begin = Clock::now();
   const Lease connection(*this, access, begin + kCallTime);
@@ -88,6 +95,8 @@ void PostgresDatabase::transact(SqlAccess access, const Work& work) {
     } catch (const SqlConflict& conflict) {
       // At once: what it ran into has committed, so that the next attempt cannot fail of the same again.
       if (last) throw SqlError(SqlError::Kind::kUnavailable, conflict.what());
+      const std::lock_guard lock(mutex_);
+      ++stats_.retries;
     } catch (const SqlError& error) {
       // Somebody was quicker behind our back: the second look finds out what is taken, and says so.
       if (error.kind() != SqlError::Kind::kUnique || access != SqlAccess::kTransaction || attempt > 1 || last) throw;
@@ -107,6 +116,7 @@ std::unique_ptr<PostgresConnection> PostgresDatabase::take(SqlAccess access, Clo
       idle_.erase(std::next(found).base());
       if (connection->quiet()) return connection;
       --open_;
+      ++stats_.lost_connections;
       wanted_.notify_one();
     }
     if (open_ == 0 && lost_) throw SqlError(SqlError::Kind::kAway, "there is no connection");
@@ -123,6 +133,7 @@ void PostgresDatabase::give_back(std::unique_ptr<PostgresConnection> connection)
     returned_.notify_one();
   } else {
     --open_;
+    ++stats_.lost_connections;
     wanted_.notify_one();
     // Those who wait for one of many may now wait for none.
     returned_.notify_all();

@@ -34,6 +34,7 @@ class PostgresDatabase final : public SqlDatabase {
   explicit PostgresDatabase(Settings settings);
   ~PostgresDatabase() override;
 
+  StoreStats stats() const override;
   void transact(SqlAccess access, const Work& work) override;
   std::span<const Migration> migrations() const override { return postgresql_migrations(); }
   std::size_t version() override;
@@ -50,7 +51,8 @@ class PostgresDatabase final : public SqlDatabase {
 
   const Settings settings_;
   SocketWatchdog watchdog_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  StoreStats stats_;                                       // guarded by mutex_; what is counted
   std::condition_variable returned_;                       // a connection is idle, or there is no hope for one
   std::condition_variable wanted_;                         // a connection is missing, or it is time to stop
   std::vector<std::unique_ptr<PostgresConnection>> idle_;  // guarded by mutex_; used last is last

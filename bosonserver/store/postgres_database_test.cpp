@@ -59,8 +59,11 @@ TEST_F(PostgresDatabaseTest, APausedServerIsUnavailableInTimeAndFoundAgain) {
   server_.pause();
   // More calls than connections: the first wait for answers, the last find no connection.
   EXPECT_LT(longest_failure(*store, 8), kInTime);
+  EXPECT_EQ(store->stats().failed_calls, 8u);
   server_.resume();
   EXPECT_TRUE(answers_again(*store));
+  EXPECT_GE(store->stats().connections, 1u);
+  EXPECT_GE(store->stats().lost_connections, 1u);
   EXPECT_TRUE(*store->consume_nonce("before", 1));
 }
 
@@ -127,14 +130,22 @@ TEST_F(PostgresDatabaseTest, AServerThatSaysNothingIsMissedByListeners) {
   EXPECT_TRUE(come.wait_for(lock, 30s, [&] { return gaps == 2; }));
 }
 
+TEST_F(PostgresDatabaseTest, APausedServerHoldsUpNoStop) {
+  auto store = open();
+  auto log = std::make_unique<EventLog>(*store);
+  server_.pause();
+  const auto begin = Clock::now();
+  log.reset();
+  store.reset();
+  EXPECT_LT(Clock::now() - begin, 10s);
+}
+
 TEST_F(PostgresDatabaseTest, ALockedTableEndsInTimeAndCostsNoConnection) {
   const auto store = open();
-  PostgresDatabase other({database_.url(), {}, 1});
-  other.transact(SqlAccess::kTransaction, [&](SqlConnection& db) {
-    db.run("LOCK TABLE nonces IN ACCESS EXCLUSIVE MODE");
-    EXPECT_LT(longest_failure(*store, 1), kInTime);
-    return true;
-  });
+  auto holder = database_.execute("BEGIN; LOCK TABLE nonces IN ACCESS EXCLUSIVE MODE");
+  EXPECT_LT(longest_failure(*store, 1), kInTime);
+  EXPECT_EQ(store->stats().lost_connections, 0u);
+  holder.reset();
   EXPECT_TRUE(store->add_nonce("n", 1, 2));
 }
 
@@ -178,6 +189,7 @@ TEST_F(PostgresDatabaseTest, TransactionsThatMeetAreTriedAgain) {
     return true;
   });
   EXPECT_GT(begun, kThreads * kRounds) << "they did not meet";
+  EXPECT_GT(database.stats().retries, 0u);
   EXPECT_GT(done, kThreads * kRounds / 2);
 }
 

@@ -11,6 +11,7 @@
 
 #include "bosonserver/migrations/migrations.h"
 #include "bosonserver/store/sql_connection.h"
+#include "bosonserver/store/store_stats.h"
 
 namespace higgs::boson {
 
@@ -47,6 +48,8 @@ class SqlDatabase {
   using Work = std::function<bool(SqlConnection&)>;
 
   virtual ~SqlDatabase() = default;
+  /// What the driver knows of it.
+  virtual StoreStats stats() const = 0;
   /// Any thread, many at once. Throws SqlError; then nothing was changed, or it is not known.
   virtual void transact(SqlAccess access, const Work& work) = 0;
 

@@ -14,8 +14,10 @@ std::optional<Lockout> find_lockout(SqlConnection& db, const std::string& subjec
 
 class Subscription final : public StoreSubscription {
  public:
-  Subscription(SqlDatabase& database, StoreEventHandler handler)
-      : handler_(std::move(handler)), listener_(database.listen([this](const SqlNotification& told) { on(told); })) {}
+  Subscription(SqlDatabase& database, std::atomic<std::uint64_t>& gaps, StoreEventHandler handler)
+      : gaps_(gaps),
+        handler_(std::move(handler)),
+        listener_(database.listen([this](const SqlNotification& told) { on(told); })) {}
 
  private:
   void on(const SqlNotification& told) {
@@ -25,9 +27,11 @@ class Subscription final : public StoreSubscription {
       runtime::log::warn("an event of the store was not understood", {{"bytes", told.text.size()}});
       event.emplace();
     }
+    if (event->kind == StoreEvent::Kind::kResync) ++gaps_;
     handler_(*event);
   }
 
+  std::atomic<std::uint64_t>& gaps_;
   const StoreEventHandler handler_;
   std::unique_ptr<SqlListener> listener_;  // last: it ends before what it calls
 };
@@ -41,8 +45,15 @@ Result<void> SqlStore::ping() {
   });
 }
 
+StoreStats SqlStore::stats() const {
+  auto stats = database_->stats();
+  stats.failed_calls = failed_calls_;
+  stats.event_gaps = event_gaps_;
+  return stats;
+}
+
 std::unique_ptr<StoreSubscription> SqlStore::subscribe(StoreEventHandler handler) {
-  return std::make_unique<Subscription>(*database_, std::move(handler));
+  return std::make_unique<Subscription>(*database_, event_gaps_, std::move(handler));
 }
 
 Result<void> SqlStore::add_nonce(const std::string& nonce, std::int64_t now, std::int64_t expires_at) {

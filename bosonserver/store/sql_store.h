@@ -1,6 +1,7 @@
 // The store in SQL: one set of statements for every database, on the thin drivers of sql_database.h.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -16,6 +17,7 @@ class SqlStore final : public Store {
   explicit SqlStore(std::unique_ptr<SqlDatabase> database) : database_(std::move(database)) {}
 
   Result<void> ping() override;
+  StoreStats stats() const override;
   std::unique_ptr<StoreSubscription> subscribe(StoreEventHandler handler) override;
   Result<void> add_user(const UserRecord& user) override;
   Result<UserRecord> user_by_name(std::string_view name) override;
@@ -120,6 +122,7 @@ class SqlStore final : public Store {
   Result<std::size_t> purge_audit(std::int64_t cutoff);
 
   std::unique_ptr<SqlDatabase> database_;
+  std::atomic<std::uint64_t> failed_calls_ = 0, event_gaps_ = 0;
   RowLimit nodes_{kMaxNodes}, nonces_{kMaxNonces}, lockouts_{kMaxLockouts};
 };
 

@@ -19,6 +19,7 @@ class SqliteDatabase final : public SqlDatabase {
   explicit SqliteDatabase(const std::filesystem::path& file);
   ~SqliteDatabase() override;
 
+  StoreStats stats() const override { return {.connections = 1}; }
   void transact(SqlAccess access, const Work& work) override;
   std::span<const Migration> migrations() const override { return sqlite_migrations(); }
   std::size_t version() override;

@@ -18,6 +18,7 @@
 #include "bosonserver/store/account_records.h"
 #include "bosonserver/store/records.h"
 #include "bosonserver/store/store_events.h"
+#include "bosonserver/store/store_stats.h"
 
 namespace higgs::boson {
 
@@ -46,6 +47,8 @@ class Store {
  public:
   virtual ~Store() = default;
   virtual Result<void> ping() = 0;
+  /// Waits for nothing.
+  virtual StoreStats stats() const = 0;
   /// Hears of what changes, whoever changes it; on PostgreSQL also what other servers do. Begins with a resync: what is
   /// changed after that is told. The handler is called on a thread of the subscription's own; while it runs, later
   /// events wait. The store must still be there.

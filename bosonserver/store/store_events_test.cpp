@@ -134,7 +134,7 @@ TEST(LocalNotifierTest, TwoStoresOfOneFileHearOfEachOther) {
   const auto mine = subject.open(), others = subject.open();
   EventLog log(*mine);
   ASSERT_TRUE(others->add_user({UserId(), "alice", "x", api::Role::kUser, false, 1}));
-  EXPECT_EQ(log.next().kind, StoreEvent::Kind::kResync);
+  EXPECT_TRUE(log.wait_for_resync());
 }
 
 TEST(LocalNotifierTest, ASlowListenerHearsOfAGapAndHoldsUpNobody) {

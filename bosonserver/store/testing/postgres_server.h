@@ -61,13 +61,15 @@ class PostgresServer {
     execute("CREATE DATABASE " + name + " TEMPLATE " + kTemplate);
     return url(name);
   }
-  /// As another client would.
-  void execute(const std::string& sql, const std::string& database = "postgres") {
-    const std::unique_ptr<PGconn, decltype(&PQfinish)> connection(PQconnectdb(url(database).c_str()), PQfinish);
+  /// As another client would. The connection holds what a transaction begun in it has locked.
+  using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
+  Connection execute(const std::string& sql, const std::string& database = "postgres") {
+    Connection connection(PQconnectdb(url(database).c_str()), PQfinish);
     const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection.get(), sql.c_str()), PQclear);
     const auto status = PQresultStatus(result.get());
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
       throw std::runtime_error(sql + ": " + PQerrorMessage(connection.get()));
+    return connection;
   }
 
   /// Every process of it, as by SIGSTOP of a debugger or of a hypervisor: it takes bytes and says nothing.
@@ -202,7 +204,9 @@ class TestDatabase {
     const auto from = url_.find("///") + 3;
     return url_.substr(from, url_.find('?') - from);
   }
-  void execute(const std::string& sql) const { PostgresServer::shared().execute(sql, name()); }
+  PostgresServer::Connection execute(const std::string& sql) const {
+    return PostgresServer::shared().execute(sql, name());
+  }
 
  private:
   const std::string url_;
