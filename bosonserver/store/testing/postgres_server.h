@@ -2,6 +2,7 @@
 // a directory of its own. A shell between us takes it down and removes the directory when this program ends, however.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -12,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -35,7 +37,7 @@ class PostgresServer {
 
   PostgresServer() {
     const auto programs = find_programs();
-    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-postgres-XXXXXX").string();
+    std::string pattern = (public_directory() / "higgs-postgres-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a directory for PostgreSQL");
     directory_ = pattern;
     spawn_shell(programs);
@@ -72,11 +74,17 @@ class PostgresServer {
     return connection;
   }
 
-  /// Every process of it, as by SIGSTOP of a debugger or of a hypervisor: it takes bytes and says nothing.
+  /// Every process of it, as by SIGSTOP of a debugger or of a hypervisor: it takes bytes and says nothing. Again until
+  /// all stand, since one that is not stopped yet may still make others.
   void pause() {
-    // Twice, for those that were born meanwhile: the first of all makes no more once it stands.
-    for (int i = 0; i < 2; ++i)
-      for (const auto process : processes()) ::kill(process, SIGSTOP);
+    std::vector<pid_t> before;
+    wait_until(
+        [&] {
+          const auto all = processes();
+          for (const auto process : all) ::kill(process, SIGSTOP);
+          return std::exchange(before, all) == all && std::all_of(all.begin(), all.end(), stands);
+        },
+        "it could not be paused");
   }
   void resume() {
     for (const auto process : processes()) ::kill(process, SIGCONT);
@@ -118,6 +126,16 @@ class PostgresServer {
     stop
     rm -rf "$2"
   )sh";
+
+  /// For temporary files, and open to the user that PostgreSQL runs as when we are root: TMPDIR may be root's alone.
+  static std::filesystem::path public_directory() {
+    const auto wanted = std::filesystem::temp_directory_path();
+    if (::geteuid() != 0) return wanted;
+    constexpr auto kOpen = std::filesystem::perms::others_exec;
+    for (auto path = std::filesystem::canonical(wanted); path.has_relative_path(); path = path.parent_path())
+      if ((std::filesystem::status(path).permissions() & kOpen) == std::filesystem::perms::none) return "/tmp";
+    return wanted;
+  }
 
   static std::filesystem::path find_programs() {
     std::filesystem::path found;
@@ -169,6 +187,12 @@ class PostgresServer {
     wait_until([this] { return answers(); }, "it did not start");
   }
 
+  static bool stands(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    const std::string stat(std::istreambuf_iterator<char>(file), {});
+    const auto state = stat.rfind(") ");
+    return state == std::string::npos || stat[state + 2] == 'T' || stat[state + 2] == 'Z';
+  }
   /// The server and what it made of itself.
   std::vector<pid_t> processes() const {
     std::vector<pid_t> all;
