@@ -49,6 +49,8 @@ class ApiClient {
   boost::asio::awaitable<Outcome<net::UpgradedSocket>> open_relay(const std::string& url, const std::string& token,
                                                                   unsigned& refused_status);
   const Account& account() const noexcept { return account_; }
+  /// Addresses of a host that no resolver is asked for.
+  void know(const std::string& host, std::vector<IpAddress> addresses) { http_.know(host, std::move(addresses)); }
   /// Closes kept connections: after the network changed they lead nowhere.
   void close() { http_.close(); }
 

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "higgsvpn/marks.h"
+#include "higgsvpn/traversal_servers.h"
 #include "relay/control.h"
 #include "runtime/clock.h"
 #include "runtime/deadline.h"
@@ -219,6 +220,8 @@ awaitable<void> Connection::request_route() {
   // On record before it is used: a crash from here on must not leave it to others.
   stale_sessions_.push_back(route.session_id);
   (void)state_.remember_sessions(stale_sessions_);
+  for (const auto& host : learn_hosts(account_.known_hosts, route.hosts, host_of(account_.server)))
+    api_->know(host, account_.known_hosts[host]);
   auto adopted = trust_.check(route.node_endpoint, options_.node, runtime::now().wall);
   if (adopted) adopted = adopt(route, key);
   if (!adopted) {

@@ -95,8 +95,8 @@ class Server(Program):
     def __init__(self, host):
         super().__init__(host, "bosonserver")
 
-    def start(self, *arguments):
-        self.begin("run", "--state-dir", self.state, "--public-url", URL, "--dns", places.DNS,
+    def start(self, *arguments, url=URL):
+        self.begin("run", "--state-dir", self.state, "--public-url", url, "--dns", places.DNS,
                    "--stun-listen", f"{places.SERVER}:{STUN_PORT}", "--stun-alternate-address", places.SERVER_2, *arguments)
         wait_until(self._ready, 15, "the server to answer /readyz")
 
@@ -125,8 +125,8 @@ class Node(Program):
         super().__init__(host, "higgsnode", state)
         self.pin = pin
 
-    def start(self, *arguments, wait=True):
-        self.begin("run", "--server", URL, "--pin", self.pin, "--state-dir", self.state, "--country", "DE", *arguments)
+    def start(self, *arguments, wait=True, url=URL):
+        self.begin("run", "--server", url, "--pin", self.pin, "--state-dir", self.state, "--country", "DE", *arguments)
         if wait:
             wait_until(self._registered, 15, "the node to be registered with its relay link up")
 
