@@ -102,7 +102,8 @@ class BosonServer::Impl {
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
     door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
-    api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers());
+    api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers(), net::HttpServerLimits{},
+                     settings.proxies);
     metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());
     api_endpoint = listen_for_api();
     metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");

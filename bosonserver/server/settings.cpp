@@ -12,6 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 using config::in_range;
 constexpr std::string_view kSqlite = "sqlite:";
+constexpr std::size_t kMostPublicAddresses = 16;  // proto/openapi.yaml, "hosts"
 
 std::filesystem::path default_state_dir() {
   if (::geteuid() == 0) return "/var/lib/bosonserver";
@@ -99,6 +100,17 @@ void ServerSettings::declare(config::Schema& schema) {
              {.description = "how the internet sees the second address"});
   schema.add("metrics_listen", metrics_listen, {.description = "Prometheus (HTTP)"});
   schema.add("public_url", public_url, {.description = "https://HOST:PORT under which nodes and clients reach us"});
+  schema.add(
+      "public_addresses", api.public_addresses,
+      {.description = "addresses of the host in public_url, told to clients with their route: those whose API has "
+                      "another name cannot ask for it behind their kill switch"});
+  schema.add("proxies.networks", proxies.networks,
+             {.description = "where proxies before this server are; what they say of a client's address is believed"});
+  schema.add_enum(
+      "proxies.header", proxies.header,
+      {{"proxy-protocol", net::TrustedProxies::Header::kProxyProtocol},
+       {"x-forwarded-for", net::TrustedProxies::Header::kForwardedFor}},
+      {.description = "how they say it: proxy-protocol (1 or 2, before TLS, on each connection) or x-forwarded-for"});
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
   schema.add("tls.private_key", private_key, {.description = "PEM file"});
   schema.add("store", store, {.description = "sqlite:PATH; default: store.db in the state directory"});
@@ -127,6 +139,8 @@ void ServerSettings::declare(config::Schema& schema) {
                   {.description = "text or json"});
   schema.add_rule([this]() -> std::optional<config::Problem> {
     if (public_url && !api::origin_of(*public_url)) return config::Problem{"", "public_url", "is not an https:// URL"};
+    if (api.public_addresses.size() > kMostPublicAddresses)
+      return config::Problem{"", "public_addresses", "may be 16 at most"};
     if (store && (!store->starts_with(kSqlite) || store->size() == kSqlite.size()))
       return config::Problem{"", "store", "must be sqlite:PATH"};
     if (const auto problem = stun_problem(*this)) return config::Problem{"", "stun.alternate_address", *problem};

@@ -11,6 +11,7 @@
 #include "bosonserver/api/settings.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
+#include "net/proxies.h"
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -24,6 +25,7 @@ struct ServerSettings {
   std::optional<IpAddress> stun_external_address, stun_alternate_external_address;
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
+  net::TrustedProxies proxies;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
   std::optional<std::string> store;                               ///< "sqlite:PATH"; unset: in the state directory
   std::optional<std::filesystem::path> geoip_database;            ///< MaxMind DB; unset: places are what nodes say
