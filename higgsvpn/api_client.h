@@ -61,6 +61,8 @@ class ApiClient {
   bool has_others() const noexcept { return !servers_.alone(); }
   /// The one that is asked at present.
   const std::string& server() const { return servers_.current(); }
+  /// Addresses of a host that no resolver is asked for.
+  void know(const std::string& host, std::vector<IpAddress> addresses) { http_.know(host, std::move(addresses)); }
   /// Closes kept connections: after the network changed they lead nowhere.
   void close() { http_.close(); }
 

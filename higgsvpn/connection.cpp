@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "higgsvpn/marks.h"
+#include "higgsvpn/traversal_servers.h"
 #include "relay/control.h"
 #include "runtime/clock.h"
 #include "runtime/deadline.h"
@@ -117,7 +118,7 @@ awaitable<Outcome<void>> Connection::prepare() {
     if (!recovered) co_return recovered.error();
   }
   // Names can be asked only now: once closed, the kill switch lets no resolver through.
-  if (!resumed_) co_await resolve_server();
+  if (!resumed_) co_await resolve_servers();
   const auto closed = network_.close(options_.kill_switch, options_.allow_lan);
   if (!closed) co_return closed.error();
   api_ = std::make_unique<ApiClient>(executor_, state_, account_, kFirewallMark);
@@ -125,23 +126,35 @@ awaitable<Outcome<void>> Connection::prepare() {
   co_return Outcome<void>();
 }
 
-awaitable<void> Connection::resolve_server() {
-  const std::string host = host_of(account_.server);
-  if (IpAddress::parse(host)) co_return;
+awaitable<void> Connection::resolve_servers() {
+  std::vector<std::string> hosts{host_of(account_.server)};
+  for (const auto& server : account_.relay_servers) hosts.push_back(server.host);
+  const auto deadline = now() + kResolveDeadline;
+  bool learned = false;
+  for (const std::string& host : hosts) {
+    if (IpAddress::parse(host)) continue;
+    const auto left = deadline - now();
+    if (left <= 0s) break;
+    const auto found = co_await resolve(host, std::chrono::duration_cast<std::chrono::milliseconds>(left));
+    // Not found: the addresses of the last time may still do.
+    if (found.empty() || found == account_.known_hosts[host]) continue;
+    account_.known_hosts[host] = found;
+    learned = true;
+  }
+  if (learned) (void)save_account(state_, account_);
+}
+
+awaitable<std::vector<IpAddress>> Connection::resolve(const std::string& host, std::chrono::milliseconds patience) {
   asio::ip::tcp::resolver resolver(executor_);
   auto asking = resolver.async_resolve(host, "443", asio::as_tuple(asio::use_awaitable));
-  const auto answer = co_await runtime::with_deadline(std::move(asking), kResolveDeadline);
+  const auto answer = co_await runtime::with_deadline(std::move(asking), patience);
   std::vector<IpAddress> found;
-  if (answer && !std::get<0>(*answer)) {
-    for (const auto& entry : std::get<1>(*answer)) {
-      const auto address = IpAddress::parse(entry.endpoint().address().to_string());
-      if (address && std::find(found.begin(), found.end(), *address) == found.end()) found.push_back(*address);
-    }
+  if (!answer || std::get<0>(*answer)) co_return found;
+  for (const auto& entry : std::get<1>(*answer)) {
+    const auto address = IpAddress::parse(entry.endpoint().address().to_string());
+    if (address && std::find(found.begin(), found.end(), *address) == found.end()) found.push_back(*address);
   }
-  // Not found: the addresses of the last time may still do.
-  if (found.empty() || found == account_.known_hosts[host]) co_return;
-  account_.known_hosts[host] = found;
-  (void)save_account(state_, account_);
+  co_return found;
 }
 
 // An error of ours must end in finish() like every other, and not be waited for.
@@ -223,6 +236,8 @@ awaitable<void> Connection::request_route() {
   // On record before it is used: a crash from here on must not leave it to others.
   stale_sessions_.push_back(route.session_id);
   (void)state_.remember_sessions(stale_sessions_);
+  for (const auto& host : learn_hosts(account_.known_hosts, route.hosts, host_of(account_.server)))
+    api_->know(host, account_.known_hosts[host]);
   auto adopted = trust_.check(route.node_endpoint, options_.node, runtime::now().wall);
   if (adopted) adopted = adopt(route, key);
   if (!adopted) {

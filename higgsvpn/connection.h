@@ -87,7 +87,8 @@ class Connection : private tunnel::RelayLinkEvents {
   void post_event(Event event);
 
   boost::asio::awaitable<Outcome<void>> prepare();
-  boost::asio::awaitable<void> resolve_server();
+  boost::asio::awaitable<void> resolve_servers();
+  boost::asio::awaitable<std::vector<IpAddress>> resolve(const std::string& host, std::chrono::milliseconds patience);
   boost::asio::awaitable<Failure> drive();
   boost::asio::awaitable<Failure> do_what_the_machine_says();
   boost::asio::awaitable<void> wait_for_stop();

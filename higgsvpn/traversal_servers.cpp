@@ -22,6 +22,22 @@ std::optional<IpAddress> first_of(const std::vector<IpAddress>& addresses, bool 
 
 }  // namespace
 
+std::vector<std::string> learn_hosts(KnownHosts& known, const std::vector<api::HostAddresses>& told,
+                                     const std::string& api_host) {
+  std::vector<std::string> learned;
+  for (const api::HostAddresses& host : told) {
+    if (host.name == api_host || IpAddress::parse(host.name) || host.addresses.empty()) continue;
+    if (!known.contains(host.name) && known.size() >= kMostKnownHosts) continue;
+    auto addresses = host.addresses;
+    if (addresses.size() > kMostAddressesOfAHost) addresses.resize(kMostAddressesOfAHost);
+    auto& before = known[host.name];
+    if (before == addresses) continue;
+    before = std::move(addresses);
+    learned.push_back(host.name);
+  }
+  return learned;
+}
+
 std::optional<TurnUri> parse_turn_uri(std::string_view text) {
   constexpr std::string_view kScheme = "turn:", kUdp = "transport=udp";
   if (!text.starts_with(kScheme)) return std::nullopt;

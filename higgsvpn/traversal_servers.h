@@ -1,5 +1,5 @@
-// The STUN and TURN servers of a route answer as addresses. Names were resolved before the kill switch closed; one that
-// was not cannot be asked for any more. Pure.
+// The hosts of a route answer as addresses. The API's name was resolved before the kill switch closed; of others the
+// server tells the addresses, since nobody else can be asked any more (docs/adr/0012). Pure.
 #pragma once
 
 #include <map>
@@ -15,6 +15,12 @@
 namespace higgs::vpn {
 
 using KnownHosts = std::map<std::string, std::vector<IpAddress>>;
+
+/// What a route answer says of the names in it is taken, but for the name of the API's own host, which is found another
+/// way, and within limits. Returns the names whose addresses are new.
+inline constexpr std::size_t kMostKnownHosts = 64, kMostAddressesOfAHost = 8;
+std::vector<std::string> learn_hosts(KnownHosts& known, const std::vector<api::HostAddresses>& told,
+                                     const std::string& api_host);
 
 struct TurnUri {
   std::string host;

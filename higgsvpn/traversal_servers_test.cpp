@@ -12,6 +12,27 @@ const KnownHosts kKnown{
      {*IpAddress::parse("2001:db8::1"), *IpAddress::parse("192.0.2.1"), *IpAddress::parse("192.0.2.2")}},
     {"six.example.org", {*IpAddress::parse("2001:db8::6")}}};
 
+TEST(TraversalServers, HostsThatTheServerTellsAreKnownButForItsOwnAndWithinLimits) {
+  const auto address = [](const char* text) { return IpAddress::parse(text).value(); };
+  KnownHosts known{{"api.example", {address("192.0.2.1")}}};
+  const std::vector<api::HostAddresses> told{{"relay.example", {address("198.51.100.1"), address("2001:db8::1")}},
+                                             {"api.example", {address("203.0.113.66")}},
+                                             {"203.0.113.5", {address("203.0.113.66")}},
+                                             {"empty.example", {}}};
+  EXPECT_EQ(learn_hosts(known, told, "api.example"), std::vector<std::string>{"relay.example"});
+  EXPECT_EQ(known.at("api.example"), std::vector{address("192.0.2.1")});
+  EXPECT_EQ(known.size(), 2u);
+  EXPECT_EQ(stun_endpoints({{"relay.example", 3478}}, known).size(), 2u);
+  EXPECT_TRUE(learn_hosts(known, told, "api.example").empty()) << "nothing new";
+  EXPECT_EQ(learn_hosts(known, {{"relay.example", {address("198.51.100.2")}}}, "api.example").size(), 1u)
+      << "it has moved";
+  std::vector<api::HostAddresses> many;
+  for (int i = 0; i < 200; ++i) many.push_back({"h" + std::to_string(i), std::vector(100, address("192.0.2.1"))});
+  (void)learn_hosts(known, many, "api.example");
+  EXPECT_EQ(known.size(), kMostKnownHosts);
+  EXPECT_EQ(known.at("h0").size(), kMostAddressesOfAHost);
+}
+
 TEST(TraversalServers, TurnUris) {
   EXPECT_EQ(parse_turn_uri("turn:vpn.example.org")->port, 3478);
   EXPECT_EQ(parse_turn_uri("turn:vpn.example.org:3479?transport=udp")->port, 3479);

@@ -211,6 +211,8 @@ api::SelectedRoute selected_route(Call& call, const SessionRow& session, const N
   const auto host = host_of_origin(origin);
   route.stun_servers.push_back({host, call.services.settings.stun_port});
   route.turn = call.services.turn.admit(session.id, node.addresses(), session.expires_at, host, call.now.wall);
+  const auto& addresses = call.services.settings.public_addresses;
+  if (!addresses.empty() && !IpAddress::parse(host)) route.hosts.push_back({host, addresses});
   route.session_token = token.text;
   route.expires_at = token.expires_at;
   return route;

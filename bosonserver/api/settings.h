@@ -31,6 +31,7 @@ enum class Registration {
 struct ApiSettings {
   /// "https://host:port" under which the server is reached; unset: what a request's Host says, see LocalNames.
   std::optional<std::string> public_origin;
+  std::vector<IpAddress> public_addresses;  ///< of the host in public_origin, for clients that cannot ask for it
   AdmissionPolicy admission;
   Registration registration = Registration::kInvite;
   RouteWeights weights;

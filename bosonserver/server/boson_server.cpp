@@ -98,7 +98,8 @@ class BosonServer::Impl {
     adapter.attach(&*relay);
     watch.emplace(services);
     door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
-    api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers());
+    api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers(), net::HttpServerLimits{},
+                     settings.proxies);
     metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());
     api_endpoint = listen_for_api();
     metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");

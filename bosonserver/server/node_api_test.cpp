@@ -36,6 +36,39 @@ TEST_F(NodeApi, ANodeRegistersBeatsAndIsListed) {
   EXPECT_EQ(decoded<api::NodeSummary>(call("GET", "/api/v1/nodes/" + to_string(node_.id()), user)).node_id, node_.id());
 }
 
+TEST_F(NodeApi, BehindAProxyAddressesAreTheClients) {
+  settings_.proxies.networks = {*IpPrefix::parse("127.0.0.0/8")};
+  settings_.proxies.header = net::TrustedProxies::Header::kForwardedFor;
+  settings_.api.admission.mode = AdmissionPolicy::Mode::kAllowlist;
+  settings_.api.admission.networks = {*IpPrefix::parse("198.51.100.0/24")};
+  settings_.api.rates.login = 2;
+  start();
+  const auto from = [this](const std::string& address, const std::string& method, const std::string& path,
+                           const std::string& body, net::HttpHeaders headers = {}) {
+    headers.set("X-Forwarded-For", address);
+    return call(method, path, {}, body, headers);
+  };
+  // Rates and audit.
+  const auto login = R"({"username":"nobody","password":"wrong password"})";
+  EXPECT_EQ(from("192.0.2.1", "POST", "/api/v1/auth/login", login).status, 401u);
+  EXPECT_EQ(from("192.0.2.1", "POST", "/api/v1/auth/login", login).status, 401u);
+  EXPECT_EQ(from("192.0.2.1", "POST", "/api/v1/auth/login", login).status, 429u);
+  EXPECT_EQ(from("192.0.2.2", "POST", "/api/v1/auth/login", login).status, 401u);
+  EXPECT_EQ(services().store.audit(std::nullopt, 1)->front().address, "192.0.2.2");
+  // Admission, and what a node is told of itself.
+  const auto admit = [&](const std::string& address) {
+    const auto body = node_.request(challenge());
+    const auto text = api::encode(body);
+    net::HttpHeaders headers;
+    headers.set(api::kSignatureHeader, api::sign_registration(node_.identity, origin(), body.nonce, text));
+    return from(address, "POST", "/api/v1/nodes/register", text, headers);
+  };
+  EXPECT_EQ(outcome(admit("192.0.2.1")), "403 not-admitted");
+  const auto admitted = admit("198.51.100.7");
+  ASSERT_EQ(outcome(admitted), "200") << admitted.body;
+  EXPECT_EQ(decoded<api::RegisterResponse>(admitted).observed_address, IpAddress::parse("198.51.100.7"));
+}
+
 TEST_F(NodeApi, TokensAreRenewedBeforeTheyEnd) {
   start();
   register_node(node_);

@@ -151,6 +151,8 @@ void add_http(Samples& out, const net::HttpServerStats& http) {
   out.counter("higgs_http_handshake_failures_total", "TLS handshakes that failed",
               static_cast<double>(http.handshake_failures));
   out.counter("higgs_http_timeouts_total", "Clients that took too long", static_cast<double>(http.timeouts));
+  out.counter("higgs_http_bad_proxy_headers_total", "Connections from proxies that did not say for whom",
+              static_cast<double>(http.bad_proxy_headers));
   out.counter("higgs_http_bad_requests_total", "Requests that were none", static_cast<double>(http.bad_requests));
 }
 

@@ -70,6 +70,24 @@ TEST_F(SessionApi, ARouteSaysHowToReachStunAndTurn) {
   EXPECT_NE(route(alice_).selected_route.turn[0].credential, answer.turn[0].credential);
 }
 
+TEST_F(SessionApi, AddressesOfANameGoWithTheRoute) {
+  settings_.public_url = "https://relay.example:8443";
+  settings_.api.public_addresses = {*IpAddress::parse("198.51.100.1"), *IpAddress::parse("2001:db8::1")};
+  settings_.finish();
+  start();
+  const auto node = node_.request(challenge());
+  const auto text = api::encode(node);
+  net::HttpHeaders headers;
+  headers.set(api::kSignatureHeader,
+              api::sign_registration(node_.identity, *settings_.api.public_origin, node.nonce, text));
+  ASSERT_EQ(outcome(call("POST", "/api/v1/nodes/register", {}, text, headers)), "200");
+  const auto answer = route(token_of(add_user("alice", api::Role::kUser))).selected_route;
+  EXPECT_TRUE(answer.relay_endpoint.starts_with("wss://relay.example:8443/relay/"));
+  ASSERT_EQ(answer.hosts.size(), 1u);
+  EXPECT_EQ(answer.hosts[0].name, "relay.example");
+  EXPECT_EQ(answer.hosts[0].addresses, settings_.api.public_addresses);
+}
+
 TEST_F(SessionApi, WithoutTurnARouteOffersNone) {
   settings_.turn.enabled = false;
   begin();

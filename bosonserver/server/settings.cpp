@@ -11,6 +11,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using config::in_range;
+constexpr std::size_t kMostPublicAddresses = 16;  // proto/openapi.yaml, "hosts"
 
 std::filesystem::path default_state_dir() {
   if (::geteuid() == 0) return "/var/lib/bosonserver";
@@ -101,6 +102,17 @@ void ServerSettings::declare(config::Schema& schema) {
              {.description = "how the internet sees the second address"});
   schema.add("metrics_listen", metrics_listen, {.description = "Prometheus (HTTP)"});
   schema.add("public_url", public_url, {.description = "https://HOST:PORT under which nodes and clients reach us"});
+  schema.add(
+      "public_addresses", api.public_addresses,
+      {.description = "addresses of the host in public_url, told to clients with their route: those whose API has "
+                      "another name cannot ask for it behind their kill switch"});
+  schema.add("proxies.networks", proxies.networks,
+             {.description = "where proxies before this server are; what they say of a client's address is believed"});
+  schema.add_enum(
+      "proxies.header", proxies.header,
+      {{"proxy-protocol", net::TrustedProxies::Header::kProxyProtocol},
+       {"x-forwarded-for", net::TrustedProxies::Header::kForwardedFor}},
+      {.description = "how they say it: proxy-protocol (1 or 2, before TLS, on each connection) or x-forwarded-for"});
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
   schema.add("tls.private_key", private_key, {.description = "PEM file"});
   schema.add(
@@ -140,6 +152,8 @@ void ServerSettings::declare(config::Schema& schema) {
     if (public_url && !api::origin_of(*public_url)) return config::Problem{"", "public_url", "is not an https:// URL"};
     if (const auto fault = store ? fault_of_store_url(*store) : std::nullopt)
       return config::Problem{"", "store", *fault};
+    if (api.public_addresses.size() > kMostPublicAddresses)
+      return config::Problem{"", "public_addresses", "may be 16 at most"};
     if (const auto problem = stun_problem(*this)) return config::Problem{"", "stun.alternate_address", *problem};
     if (certificate.has_value() != private_key.has_value())
       return config::Problem{"", "tls.certificate", "certificate and private_key belong together"};

@@ -13,6 +13,7 @@
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
+#include "net/proxies.h"
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -26,6 +27,7 @@ struct ServerSettings {
   std::optional<IpAddress> stun_external_address, stun_alternate_external_address;
   Endpoint metrics_listen{IpAddress::v4(0x7f000001), 9464};
   std::optional<std::string> public_url;
+  net::TrustedProxies proxies;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
   std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
   std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL

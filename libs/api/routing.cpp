@@ -69,6 +69,12 @@ void describe(V& v, S& s) {
   v("expiresAt", s.expires_at);
 }
 
+template <class V, Like<HostAddresses> S>
+void describe(V& v, S& s) {
+  v("name", s.name, Length{1, 255});
+  v("addresses", s.addresses, Length{1, 16});
+}
+
 template <class V, Like<SelectedRoute> S>
 void describe(V& v, S& s) {
   v("id", s.id, kName);
@@ -77,6 +83,7 @@ void describe(V& v, S& s) {
   v("nodeEndpoint", s.node_endpoint);
   v("stunServers", s.stun_servers);
   v("turn", s.turn);
+  v.list_if_any("hosts", s.hosts);
   v("sessionToken", s.session_token, kToken);
   v("expiresAt", s.expires_at);
 }

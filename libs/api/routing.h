@@ -75,6 +75,12 @@ struct TurnServer {
   std::int64_t expires_at = 0;
 };
 
+/// Of a name elsewhere in the answer: a client whose kill switch is closed can ask nobody else.
+struct HostAddresses {
+  std::string name;
+  std::vector<IpAddress> addresses;
+};
+
 struct SelectedRoute {
   std::string id;
   SessionId session_id;
@@ -82,6 +88,7 @@ struct SelectedRoute {
   NodeEndpoint node_endpoint;
   std::vector<HostPort> stun_servers;
   std::vector<TurnServer> turn;
+  std::vector<HostAddresses> hosts;
   std::string session_token;  ///< aud relay, for this session only
   std::int64_t expires_at = 0;
 };

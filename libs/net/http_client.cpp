@@ -300,6 +300,9 @@ void HttpClient::set_trust(const TlsTrust& trust) {
 }
 
 const std::optional<HttpResponse>& HttpClient::last_refusal() const noexcept { return impl_->last_refusal; }
+void HttpClient::know(const std::string& host, std::vector<IpAddress> addresses) {
+  impl_->options.known_hosts[host] = std::move(addresses);
+}
 std::map<std::string, std::vector<IpAddress>> HttpClient::resolved() const { return impl_->resolved; }
 void HttpClient::close() { impl_->close(); }
 

@@ -59,6 +59,8 @@ class HttpClient {
   void set_trust(const TlsTrust& trust);
   /// The response that refused the last upgrade.
   const std::optional<HttpResponse>& last_refusal() const noexcept;
+  /// One more of known_hosts, or others for one of them.
+  void know(const std::string& host, std::vector<IpAddress> addresses);
   /// Addresses that names resolved to so far, to be remembered as known_hosts.
   std::map<std::string, std::vector<IpAddress>> resolved() const;
   /// Closes kept connections; running requests fail.
