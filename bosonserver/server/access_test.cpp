@@ -50,7 +50,7 @@ class AccessTest : public ServerFixture {
     return bad;
   }
   std::string api_key(const UserRecord& user, api::Role role, std::optional<std::int64_t> expires_at = std::nullopt) {
-    const auto text = std::string(kApiKeyPrefix) + random_secret(random_);
+    auto text = std::string(kApiKeyPrefix) + random_secret(random_);
     const auto id = Uuid::random(random_).to_string();
     EXPECT_TRUE(services().store.add_api_key({id, user.id, id, digest_of_secret(text), role, 1, expires_at, {}}));
     return text;

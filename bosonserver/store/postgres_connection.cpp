@@ -47,7 +47,7 @@ struct Encode {
 
 class Rows final : public SqlRows {
  public:
-  explicit Rows(pqxx::result result) : result_(std::move(result)) {}
+  explicit Rows(const pqxx::result& result) : result_(result) {}
 
   bool next() override { return ++row_ < static_cast<int>(result_.size()); }
   bool is_null(int column) const override { return field(column).is_null(); }

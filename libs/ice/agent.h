@@ -110,7 +110,8 @@ class Agent {
   const std::optional<Description>& remote_description() const noexcept;
   Role role() const noexcept;
 
-  /// `type` kHost, kServerReflexive, kPortMapped (base kSocket) or kRelayed (base kTurn). Known ones are ignored.
+  /// `type` kHost, kServerReflexive, kPortMapped (base kSocket) or kRelayed (base kTurn). A known one that is of
+  /// another type now is told again: a router may map the port that a server has seen before.
   void add_local_candidate(Instant now, CandidateType type, const Endpoint& endpoint);
   /// Of an address or allocation that is gone. With the last one of its base and family its pairs are lost; with
   /// another they are only checked again, since all addresses share one socket.

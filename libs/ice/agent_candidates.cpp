@@ -32,11 +32,12 @@ std::string foundation_of(CandidateType type, const IpAddress& address) {
 void Agent::Impl::add_local_candidate(Instant now, CandidateType type, const Endpoint& given) {
   const Endpoint endpoint{given.address.unmapped(), given.port};
   const Base base = base_of(type);
-  const auto known = std::any_of(local_.begin(), local_.end(), [&](const LocalCandidate& local) {
+  const auto known = std::find_if(local_.begin(), local_.end(), [&](const LocalCandidate& local) {
     return local.base == base && local.candidate.endpoint == endpoint;
   });
-  if (known || endpoint.port == 0 || is_unusable(endpoint.address)) return;
-  if (local_.size() >= options_.limits.local_candidates) {
+  const bool is_new = known == local_.end();
+  if ((!is_new && known->candidate.type == type) || endpoint.port == 0 || is_unusable(endpoint.address)) return;
+  if (is_new && local_.size() >= options_.limits.local_candidates) {
     ++counters_.candidates_dropped;
     return;
   }
@@ -46,7 +47,10 @@ void Agent::Impl::add_local_candidate(Instant now, CandidateType type, const End
   const auto preference = static_cast<unsigned>(options_.limits.local_candidates) - std::min<unsigned>(alike, 16);
   const Candidate candidate{type, endpoint, candidate_priority(type, endpoint.address, preference),
                             foundation_of(type, endpoint.address)};
-  local_.push_back({base, candidate});
+  if (is_new)
+    local_.push_back({base, candidate});
+  else
+    known->candidate = candidate;
   emit(CandidateFound{candidate});
   form_pairs(now);
   pump(now);
@@ -102,17 +106,7 @@ bool Agent::Impl::take_candidate(Instant now, const Candidate& candidate) {
     return false;
   }
   if (RemoteCandidate* known = find_remote(candidate.endpoint)) {
-    // A peer-reflexive one is now told by name (RFC 8838, section 11.4); a guess was right.
-    if (known->candidate.type == CandidateType::kPeerReflexive || known->predicted) {
-      known->candidate = candidate;
-      known->predicted = false;
-      for (auto& pair : list_.all()) {
-        if (pair.pair.remote != candidate.endpoint) continue;
-        pair.pair.remote_type = candidate.type;
-        pair.predicted = false;
-        pair.priority = priority_of(pair.pair.base, *known);
-      }
-    }
+    rename(now, *known, candidate);
     return true;
   }
   const auto told = static_cast<std::size_t>(
@@ -126,6 +120,24 @@ bool Agent::Impl::take_candidate(Instant now, const Candidate& candidate) {
   remote_candidates_.push_back({candidate, false, false});
   form_pairs(now);
   return true;
+}
+
+/// A peer-reflexive one is now told by name (RFC 8838, section 11.4), a guess was right, or the far end's router lets
+/// everybody in where it kept us out: then what failed is checked again, once in a generation.
+void Agent::Impl::rename(Instant now, RemoteCandidate& known, const Candidate& candidate) {
+  const bool opened =
+      candidate.type == CandidateType::kPortMapped && known.candidate.type == CandidateType::kServerReflexive;
+  if (known.candidate.type != CandidateType::kPeerReflexive && !known.predicted && !opened) return;
+  known.candidate = candidate;
+  known.predicted = false;
+  for (auto& pair : list_.all()) {
+    if (pair.pair.remote != candidate.endpoint) continue;
+    pair.pair.remote_type = candidate.type;
+    pair.predicted = false;
+    pair.priority = priority_of(pair.pair.base, known);
+    if (opened && !pair.valid) list_.reset(now, pair);
+  }
+  if (opened) nothing_found_told_ = false;
 }
 
 void Agent::Impl::end_of_remote_candidates(Instant now, std::uint32_t generation) {

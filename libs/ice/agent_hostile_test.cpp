@@ -155,6 +155,23 @@ TEST_F(IceHostile, NewGenerationsDoNotFreeTheBudgetAtWill) {
   EXPECT_LE(a_.destinations().size(), 6 * 16u);
 }
 
+// "My router lets you in now": believed once for each candidate.
+TEST_F(IceHostile, CandidatesThatOpenAgainAndAgainAreCheckedOnceMore) {
+  describe();
+  auto candidate = candidate_at(numbered(1));
+  candidate.type = CandidateType::kServerReflexive;
+  const auto checks = [&] { return a_.requests(); };
+  a_.agent->add_remote_candidate(now(), candidate, 1);
+  network_.run(30s);
+  const auto first = checks();
+  for (int i = 0; i < 20; ++i) {
+    candidate.type = i % 2 == 0 ? CandidateType::kPortMapped : CandidateType::kServerReflexive;
+    a_.agent->add_remote_candidate(now(), candidate, 1);
+    network_.run(30s);
+  }
+  EXPECT_EQ(checks(), 2 * first);
+}
+
 TEST_F(IceHostile, SpoofedAnswersValidateNothing) {
   describe();
   a_.agent->add_remote_candidate(now(), candidate_at(at(kAddressB)), 1);

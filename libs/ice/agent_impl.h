@@ -81,6 +81,7 @@ class Agent::Impl {
 
   // --- agent_candidates.cpp ----------------------------------------------------------------------------------------
   bool take_candidate(Instant now, const Candidate& candidate);
+  void rename(Instant now, RemoteCandidate& known, const Candidate& candidate);
   void form_pairs(Instant now);
   CheckedPair* form_pair(Instant now, Base base, const RemoteCandidate& remote);
   bool may_check(Base base, const IpAddress& remote, bool proven) const noexcept;

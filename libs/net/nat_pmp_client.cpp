@@ -89,16 +89,14 @@ class NatPmpClient::Impl {
   }
 
   void release(Instant now) {
+    if (released_) return;
     released_ = true;
-    drop_request();
-    mapping_.reset();
-    // RFC 6886, 3.4: a lifetime and an outside port of zero remove the mapping.
-    if (!open_ || sendnewportmappingrequest(&library_, NATPMP_PROTOCOL_UDP, options_.port, 0, 0) < 0) {
+    if (!mapping_ && asking_ != Asking::kMapping) {
       release_done_ = true;
       return;
     }
-    asking_ = Asking::kMapping;
-    give_up_ = now + kPatience;
+    mapping_.reset();
+    ask_removal(now);
   }
 
   int fd() const noexcept { return open_ ? library_.s : -1; }
@@ -142,6 +140,17 @@ class NatPmpClient::Impl {
     give_up_ = now + kPatience;
   }
 
+  /// RFC 6886, 3.4: a lifetime and an outside port of zero remove the mapping.
+  void ask_removal(Instant now) {
+    drop_request();
+    if (!open_ || sendnewportmappingrequest(&library_, NATPMP_PROTOCOL_UDP, options_.port, 0, 0) < 0) {
+      release_done_ = true;
+      return;
+    }
+    asking_ = Asking::kMapping;
+    give_up_ = now + kPatience;
+  }
+
   void read(Instant now) {
     natpmpresp_t response{};
     const int result = readnatpmpresponseorretry(&library_, &response);
@@ -153,7 +162,13 @@ class NatPmpClient::Impl {
     const auto asked = asking_;
     drop_request();
     if (released_) {
-      release_done_ = true;
+      // Any other answers what was asked before: the removal is asked for again, since the library has let go of it.
+      const bool removed = response.type == NATPMP_RESPTYPE_UDPPORTMAPPING && response.pnu.newportmapping.lifetime == 0;
+      if (removed) {
+        release_done_ = true;
+      } else {
+        ask_removal(now);
+      }
       return;
     }
     const bool kept = epoch_fits(now, response.epoch);

@@ -38,6 +38,7 @@ class NatPmpClient {
 
   /// The router may have forgotten: asks for the mapping at once.
   void refresh(Instant now);
+  /// Asks for the removal of what stands or was asked for, until release_done().
   void release(Instant now);
   bool release_done() const noexcept;
 

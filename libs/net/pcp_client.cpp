@@ -99,7 +99,9 @@ void Client::handle_packet(Instant now, ByteView datagram) {
     return;
   }
   if (released_) {
-    if (response->map || response->result == ResultCode::kUnsupportedVersion) {
+    // 15.1: a delete is answered with a lifetime of zero; an answer that grants one belongs to an earlier request.
+    const bool earlier = response->result == ResultCode::kSuccess && response->lifetime_seconds != 0;
+    if ((response->map && !earlier) || response->result == ResultCode::kUnsupportedVersion) {
       release_done_ = true;
       release_again_.reset();
     }

@@ -202,6 +202,8 @@ TEST_F(PcpClient, ReleaseDeletesUntilAnswered) {
   now += 400ms;
   client.handle_timeout(now);
   EXPECT_EQ(lifetime_of(sent()), 0u) << "repeated";
+  client.handle_packet(now, answer(request, epoch(), ResultCode::kSuccess, 3600));
+  EXPECT_FALSE(client.release_done()) << "that answers what was asked before";
   client.handle_packet(now, answer(request, epoch(), ResultCode::kSuccess, 0));
   EXPECT_TRUE(client.release_done());
   EXPECT_FALSE(client.poll_timeout());

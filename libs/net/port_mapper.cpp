@@ -261,17 +261,17 @@ class PortMapper::Impl {
     auto& clients = *clients_;
     auto now = runtime::now().monotonic;
     const auto deadline = now + patience;
-    const bool pcp = clients.pcp->mapping().has_value(), nat_pmp = clients.nat_pmp->mapping().has_value();
+    const bool pcp = clients.pcp->mapping().has_value();
     if (clients.upnp) clients.upnp->release(deadline);
     clients.pcp->release(now);
-    if (nat_pmp) clients.nat_pmp->release(now);
+    clients.nat_pmp->release(now);
     send();
-    while (now < deadline && ((pcp && !clients.pcp->release_done()) || (nat_pmp && !clients.nat_pmp->release_done()))) {
+    while (now < deadline && ((pcp && !clients.pcp->release_done()) || !clients.nat_pmp->release_done())) {
       wait_until(deadline);
       now = runtime::now().monotonic;
       receive(now);
       clients.pcp->handle_timeout(now);
-      if (nat_pmp) clients.nat_pmp->run(now);
+      clients.nat_pmp->run(now);
       send();
     }
     clients_.reset();

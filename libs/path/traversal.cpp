@@ -24,12 +24,17 @@ struct Named {
   Endpoint endpoint;
 };
 
-/// In the order of preference within a type.
+/// In the order of preference within a type, each endpoint once: a router that keeps the port maps it where a server
+/// sees it, and only the mapping says that everybody may send there.
 std::vector<Named> candidates_of(const LocalAddresses& local) {
   std::vector<Named> out;
-  for (const auto& endpoint : local.host) out.push_back({ice::CandidateType::kHost, endpoint});
-  for (const auto& endpoint : local.mapped) out.push_back({ice::CandidateType::kPortMapped, endpoint});
-  for (const auto& endpoint : local.reflexive) out.push_back({ice::CandidateType::kServerReflexive, endpoint});
+  const auto add = [&out](ice::CandidateType type, const std::vector<Endpoint>& endpoints) {
+    for (const auto& endpoint : endpoints)
+      if (std::ranges::find(out, endpoint, &Named::endpoint) == out.end()) out.push_back({type, endpoint});
+  };
+  add(ice::CandidateType::kHost, local.host);
+  add(ice::CandidateType::kPortMapped, local.mapped);
+  add(ice::CandidateType::kServerReflexive, local.reflexive);
   return out;
 }
 
@@ -62,7 +67,10 @@ void Traversal::Impl::set_local(Instant now, const LocalAddresses& local) {
   add();
   bool lost = false;
   for (const auto& [type, endpoint] : before) {
-    if (std::ranges::find(after, endpoint, &Named::endpoint) != after.end()) continue;
+    if (const auto kept = std::ranges::find(after, endpoint, &Named::endpoint); kept != after.end()) {
+      lost = lost || (type == ice::CandidateType::kPortMapped && kept->type != type);
+      continue;
+    }
     agent.remove_local_candidate(now, endpoint);
     announcer.remove(endpoint);
     lost = true;

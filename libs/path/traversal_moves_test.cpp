@@ -55,6 +55,25 @@ TEST(TraversalMoves, MappingChangesAndNobodyIsTold) {
   }
 }
 
+// The router keeps the port, so that what it maps is where a server has seen the node before, and the client has been
+// there in vain.
+TEST(TraversalMoves, RouterThatBeginsToMapThePortIsTriedAtOnce) {
+  SmallNetwork net(7, {Nat::kSymmetric, {}}, {Nat::kPortRestricted, {}});
+  net.start();
+  net.run_for(60s);
+  ASSERT_TRUE(net.both_on(Kind::kRelay));
+  net.map_port(net.node(), true);
+  EXPECT_TRUE(net.run_until([&] { return net.both_on(Kind::kDirectV4); }, 1s));
+  net.run_for(60s);
+  net.map_port(net.node(), false);
+  net.rebind(net.node(), net.node().outside);
+  net.rebind(net.client(), net.client().outside);
+  ASSERT_TRUE(net.run_until([&] { return net.both_on(Kind::kRelay); }, 60s));
+  net.run_for(60s);
+  net.map_port(net.node(), true);
+  EXPECT_TRUE(net.run_until([&] { return net.both_on(Kind::kDirectV4); }, 1s)) << "and once more";
+}
+
 TEST(TraversalMoves, MappingChangesWhereBothFilter) {
   auto net = direct(Nat::kPortRestricted, Nat::kPortRestricted);
   const Instant moved = net->now();

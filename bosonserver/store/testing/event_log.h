@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "bosonserver/store/store.h"
@@ -25,7 +26,7 @@ class EventLog {
     for (;;) {
       const auto found = std::find_if(events_.begin(), events_.end(), is_event);
       if (found != events_.end()) {
-        const auto event = *found;
+        auto event = std::move(*found);
         events_.erase(found);
         return event;
       }

@@ -129,7 +129,7 @@ class PostgresServer {
 
   /// For temporary files, and open to the user that PostgreSQL runs as when we are root: TMPDIR may be root's alone.
   static std::filesystem::path public_directory() {
-    const auto wanted = std::filesystem::temp_directory_path();
+    auto wanted = std::filesystem::temp_directory_path();
     if (::geteuid() != 0) return wanted;
     constexpr auto kOpen = std::filesystem::perms::others_exec;
     for (auto path = std::filesystem::canonical(wanted); path.has_relative_path(); path = path.parent_path())

@@ -64,7 +64,7 @@ class Writer {
  public:
   explicit Writer(unsigned record_bits = 24, unsigned family = 6) : record_bits_(record_bits), family_(family) {}
 
-  void add(std::string_view prefix, std::string record) {
+  void add(std::string_view prefix, std::string_view record) {
     const auto network = IpPrefix::parse(prefix).value();
     const auto offset = static_cast<std::uint32_t>(data_.size());
     data_ += record;

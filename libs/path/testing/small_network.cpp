@@ -58,6 +58,7 @@ void SmallNetwork::tell_local(Host& host) {
     // As a STUN server beside the TURN server would see the shared port.
     if (const auto seen = translate(host, kShared, {kTurnServer.address, 3479})) local.reflexive = {*seen};
   }
+  if (host.mapped) local.mapped = local.reflexive;
   if (&host == &hosts_[0]) local.predicted = predicted;
   host.traversal->set_local(now_, local);
   drain(host);
@@ -84,6 +85,11 @@ void SmallNetwork::rebind(Host& host, const IpAddress& outside) {
   host.outside = outside;
   host.ports.clear();
   host.open.clear();
+}
+
+void SmallNetwork::map_port(Host& host, bool mapped) {
+  host.mapped = mapped;
+  tell_local(host);
 }
 
 // --- time ---------------------------------------------------------------------------------------------------------
@@ -263,9 +269,9 @@ void SmallNetwork::deliver(const Endpoint& from, const Endpoint& to, Bytes bytes
       receive(host, to.port == kInsidePort ? kShared : kTurnSocket, from, std::move(bytes));
       return;
     }
-    if (!host.open.contains({to.port, from})) return;
+    const bool open = host.open.contains({to.port, from});
     for (const auto& [key, port] : host.ports) {
-      if (port != to.port) continue;
+      if (port != to.port || !(open || (host.mapped && key.first == kShared))) continue;
       receive(host, key.first, from, std::move(bytes));
       return;
     }

@@ -33,6 +33,7 @@ class SmallNetwork final : public turn::Authority, public turn::ServerOutput {
   };
   struct Host {
     Nat nat = Nat::kNone;
+    bool mapped = false;  ///< its router does not filter for the shared socket
     IpAddress inside, outside;
     std::unique_ptr<Traversal> traversal;
     std::uint64_t requests_sent = 0;   ///< datagrams of its shared port
@@ -77,6 +78,9 @@ class SmallNetwork final : public turn::Authority, public turn::ServerOutput {
   void move(Host& host, const IpAddress& inside, const IpAddress& outside);
   /// Another address outside, and the host is not told: its router was given a new one, or forgot its mappings.
   void rebind(Host& host, const IpAddress& outside);
+  /// Its router lets everybody in at the port where a server has seen the shared socket, or no longer; the host is
+  /// told.
+  void map_port(Host& host, bool mapped);
   void tell_local(Host& host);
   std::optional<Kind> path(const Host& host) const { return host.traversal->report(now_).path; }
   bool both_on(Kind kind) const { return path(hosts_[0]) == kind && path(hosts_[1]) == kind; }
