@@ -62,7 +62,7 @@ asio::awaitable<net::UpgradeDecision> FrontDoor::upgrade(net::HttpRequest reques
   if (granted) {
     if (auto* response = std::get_if<net::HttpResponse>(&*granted)) decision = std::move(*response);
     if (auto* node = std::get_if<NodeLinkGrant>(&*granted)) decision = admit(*node);
-    if (auto* client = std::get_if<ClientLinkGrant>(&*granted)) decision = admit(std::move(*client));
+    if (auto* client = std::get_if<ClientLinkGrant>(&*granted)) decision = admit(*client);
     if (auto* server = std::get_if<ServerLinkGrant>(&*granted)) decision = admit(*server);
   }
   const auto* refused = std::get_if<net::HttpResponse>(&decision);
@@ -90,14 +90,14 @@ std::optional<net::HttpResponse> FrontDoor::refusal(Admission admission) const {
   return overloaded();
 }
 
-net::UpgradeDecision FrontDoor::admit(NodeLinkGrant grant) {
+net::UpgradeDecision FrontDoor::admit(const NodeLinkGrant& grant) {
   if (auto refused = refusal(relay_.admit_node(grant.node, grant.token_iat))) return std::move(*refused);
   return net::UpgradeAccept{std::string(kRelaySubprotocol), [this, grant](net::UpgradedSocket socket) {
                               relay_.take_node_link(grant.node, grant.token_iat, std::move(socket));
                             }};
 }
 
-net::UpgradeDecision FrontDoor::admit(ClientLinkGrant grant) {
+net::UpgradeDecision FrontDoor::admit(const ClientLinkGrant& grant) {
   if (auto refused = refusal(relay_.admit_client(grant.ticket.session, grant.token_iat))) return std::move(*refused);
   return net::UpgradeAccept{std::string(kRelaySubprotocol), [this, grant](net::UpgradedSocket socket) {
                               relay_.take_client_link(grant.ticket, grant.token_iat, std::move(socket));

@@ -25,8 +25,8 @@ class FrontDoor {
  private:
   boost::asio::awaitable<net::HttpResponse> answer(net::HttpRequest request);
   boost::asio::awaitable<net::UpgradeDecision> upgrade(net::HttpRequest request);
-  net::UpgradeDecision admit(NodeLinkGrant grant);
-  net::UpgradeDecision admit(ClientLinkGrant grant);
+  net::UpgradeDecision admit(const NodeLinkGrant& grant);
+  net::UpgradeDecision admit(const ClientLinkGrant& grant);
   net::UpgradeDecision admit(const ServerLinkGrant& grant);
   /// nullopt: the relay takes it.
   std::optional<net::HttpResponse> refusal(Admission admission) const;

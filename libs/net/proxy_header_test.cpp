@@ -41,7 +41,7 @@ Outcome read(std::string header, std::size_t piece = 4096) {
 }
 
 TEST(ProxyHeader, SaysWhoseTheConnectionIsAndLeavesTheRestAlone) {
-  const std::pair<std::string, std::string> kHeaders[] = {
+  const std::pair<std::string, std::string> headers[] = {
       {"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n", "192.0.2.1:56324"},
       {"PROXY TCP6 2001:db8::1 2001:db8::2 56324 443\r\n", "[2001:db8::1]:56324"},
       {v2(0x21, 0x11, kTcp4), "192.0.2.1:56324"},
@@ -49,7 +49,7 @@ TEST(ProxyHeader, SaysWhoseTheConnectionIsAndLeavesTheRestAlone) {
       {v2(0x21, 0x21, std::string(15, '\0') + "\x01" + std::string(16, '\0') + std::string("\x00\x50\x01\xbb", 4)),
        "[::1]:80"},
   };
-  for (const auto& [header, source] : kHeaders) {
+  for (const auto& [header, source] : headers) {
     for (const std::size_t piece : {1u, 7u, 4096u}) {
       const auto outcome = read(header, piece);
       EXPECT_EQ(outcome.state, State::kComplete) << source;
