@@ -182,7 +182,8 @@ TEST_F(Background, AFullQueueIs503) {
   options.workers = 1;
   RelayServer relay(options, ledger);
   runtime::BlockingPool full({1, 0}), other({1, 0});
-  FrontDoor door(services(), metrics_, full, other, relay, std::nullopt);
+  OverloadGate overload;
+  FrontDoor door(services(), metrics_, full, other, overload, relay, std::nullopt);
   net::HttpRequest request;
   request.method = "GET";
   request.path = "/healthz";
