@@ -240,5 +240,22 @@ TEST_F(Background, ServersOfOneRedisShareTheirLimitsAndServeWithoutIt) {
   EXPECT_EQ(listed(), "429 too-many-requests");
 }
 
+TEST_F(Background, ServersOfOneRedisCountAnAccountTogether) {
+  RedisServer redis;
+  settings_.cache.location = CacheLocation::parse("redis://127.0.0.1:" + std::to_string(redis.port()));
+  settings_.api.rates.account = 3;
+  start();
+  const auto up = [&] { return metrics().find("higgs_cache_up 1") != std::string::npos; };
+  net::testing::run_until(io_, up);
+  const auto token = token_of(add_user("alice", api::Role::kUser));
+  EXPECT_EQ(call("GET", "/api/v1/nodes", token).status, 200u);
+  EXPECT_EQ(call("GET", "/api/v1/nodes", token).status, 200u);
+  restart();
+  net::testing::run_until(io_, up);
+  EXPECT_EQ(call("GET", "/api/v1/nodes", token).headers.get("RateLimit-Remaining"), "0");
+  EXPECT_EQ(outcome(call("GET", "/api/v1/nodes", token)), "429 too-many-requests");
+  EXPECT_NE(metrics().find("higgs_rate_limited_total{of=\"account\"} 1"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace higgs::boson::testing

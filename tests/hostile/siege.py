@@ -21,6 +21,7 @@ SOURCES = {"handshakes": STRANGERS[:2]}
 FLOW_PORT = 7100
 LIMIT_MIB = 256
 SAMPLE_SECONDS = 0.1
+RESTING_CONNECTIONS = 100
 # Who does not read has 30 s (HttpServerLimits::write): nothing is to be seen before.
 LEAST_SECONDS = {"slow-read": 35}
 # What says that something was refused. Requests count by their status.
@@ -40,7 +41,7 @@ EXPECTED = {
 
 
 class Samples(threading.Thread):
-    """The server's resident memory, and how much of a processor it takes, while it lives."""
+    """The most resident memory that the server has meanwhile."""
 
     def __init__(self, server):
         super().__init__(daemon=True)
@@ -125,9 +126,16 @@ class Siege:
         assert text, "the metrics cannot be had"
         return {name: float(value) for name, value in re.findall(r"^([a-z_]\S*(?:\{[^}]*\})?) (\S+)$", text, re.M)}
 
+    def wait_rest(self):
+        """Until what the last attack left behind is gone."""
+        def rests():
+            now = self.metrics()
+            return now["higgs_http_connections"] < RESTING_CONNECTIONS and now["higgs_overload_level"] == 0
+        wait_until(rests, 120, "the server to be at rest")
+
     def quiet(self, seconds):
-        """Mbit/s with nobody there, once what the last attack left behind is gone."""
-        wait_until(lambda: self.metrics()["higgs_http_connections"] < 100 and self.metrics()["higgs_overload_level"] == 0, 120, "the server to be at rest")
+        """Mbit/s with nobody there."""
+        self.wait_rest()
         begin = time.monotonic()
         time.sleep(seconds)
         return self.flow.mbps(begin, time.monotonic())
