@@ -22,7 +22,6 @@ import ssl
 import time
 
 READ, WRITE = select.EPOLLIN | select.EPOLLRDHUP, select.EPOLLOUT
-NICE = 19
 OPEN_EVERY = 0.02  # seconds between looks at how many connections are missing
 READY_SECONDS = 6.0
 BODY = b"x" * 60000
@@ -249,9 +248,10 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--source", action="append", required=True, help="an address of this computer; connections take turns")
     parser.add_argument("--attack", choices=Attacks.SIZES, required=True)
+    parser.add_argument("--nice", type=int, default=19, help="how far it stands back behind what is measured")
     parser.add_argument("--count", type=int, help="connections at a time, where fewer are wanted")
     arguments = parser.parse_args()
-    os.nice(NICE)
+    os.nice(arguments.nice)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     Engine(arguments).run()
