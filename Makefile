@@ -4,6 +4,7 @@
 #   make test                       format, layering, headers, unit, simulation and integration tests
 #   make nat-matrix                 client and node behind each kind of NAT: path and time, build/nat-matrix.json
 #   make fault-matrix               a cluster whose parts die one by one, build/fault-matrix.json
+#   make hostile                    a tunnel under eight attacks on its server, build/hostile.json
 #   make bench  [BENCH_ROUNDS=3]    build/bench/results.json and a table
 #   make fuzz   [FUZZ_SECONDS=60]   every fuzz target for that long
 #   make faults                     puts faults in, one at a time; the named test must turn red for each (tests/faults)
@@ -21,7 +22,7 @@ TEST_LABELS ?= unit|sim|integration
 TEST_REPEAT ?= until-pass:2
 export HIGGS_BIN := $(CURDIR)/$(BUILD)/bin
 
-.PHONY: all build programs deps configure demo nat-matrix fault-matrix test check-style bench fuzz faults reference format lint clean
+.PHONY: all build programs deps configure demo nat-matrix fault-matrix hostile test check-style bench fuzz faults reference format lint clean
 
 all: build
 
@@ -45,6 +46,9 @@ nat-matrix: programs
 
 fault-matrix: programs
 	$(PYTHON) tests/fault_matrix/run.py --out build/fault-matrix.json
+
+hostile: programs
+	$(PYTHON) tests/hostile/run.py --out build/hostile.json
 
 # What needs no build, cheapest first.
 check-style: deps

@@ -7,6 +7,7 @@
 
 #include "api/common.h"
 #include "bosonserver/api/call.h"
+#include "bosonserver/domain/overload.h"
 #include "net/http.h"
 
 namespace higgs::boson {
@@ -27,7 +28,7 @@ enum class Lane {
   kPassword,  ///< a small pool of its own: hashing takes long by design, and must not hold up the rest
 };
 
-enum class RateClass { kNone, kGeneral, kLogin, kRegistration };
+enum class RateClass { kNone, kGeneral, kLogin, kRegistration, kList, kRoute };
 
 enum class Listener { kMain, kMetrics };
 
@@ -42,7 +43,8 @@ struct ApiEndpoint {
   bool takes_body = false;  ///< JSON
   RateClass rate = RateClass::kGeneral;
   Lane lane = Lane::kStore;
-  Handler handler = nullptr;  ///< null: answered elsewhere (relay upgrade, metrics listener)
+  Work work = Work::kAnonymous;  ///< when it is refused under overload
+  Handler handler = nullptr;     ///< null: answered elsewhere (relay upgrade, metrics listener)
   Listener listener = Listener::kMain;
 };
 

@@ -25,36 +25,55 @@ bool is_json(std::string_view content_type) {
   return content_type.size() == kJson.size() || content_type[kJson.size()] == ';' || content_type[kJson.size()] == ' ';
 }
 
+net::HttpResponse failed(const Passage& passage, const std::exception& error) {
+  runtime::log::error(
+      "a request could not be handled",
+      {{"request", passage.call.request.request_id}, {"path", passage.call.request.path}, {"error", error.what()}});
+  return problem_answer(500, "internal", "Something went wrong");
+}
+
 }  // namespace
 
-net::HttpResponse Gateway::answer(const net::HttpRequest& request, Match match) {
-  Call call{request, services_, services_.clock(), std::move(match.parameters)};
+Passage Gateway::begin(const net::HttpRequest& request, Match match) const {
+  return {Call{request, services_, services_.clock(), std::move(match.parameters)}, match.endpoint,
+          std::move(match.allowed), std::nullopt};
+}
+
+std::optional<net::HttpResponse> Gateway::check(Passage& passage) {
   try {
-    const auto rate = count_call(call, match.endpoint ? match.endpoint->rate : RateClass::kGeneral);
-    if (rate && rate->exceeded) {
-      auto response = later(429, "too-many-requests", "Too many requests", rate->reset_seconds);
-      add_rate_headers(response, *rate);
-      return response;
-    }
-    auto response = answer_checked(call, match);
-    if (rate) add_rate_headers(response, *rate);
+    auto response = refusal(passage);
+    if (response && passage.rate) add_rate_headers(*response, *passage.rate);
     return response;
   } catch (const std::exception& error) {
-    runtime::log::error("a request could not be handled",
-                        {{"request", request.request_id}, {"path", request.path}, {"error", error.what()}});
-    return problem_answer(500, "internal", "Something went wrong");
+    return failed(passage, error);
   }
 }
 
-net::HttpResponse Gateway::answer_checked(Call& call, const Match& match) {
-  if (!match.endpoint) {
-    if (match.allowed.empty()) return not_found("endpoint");
+net::HttpResponse Gateway::handle(Passage& passage) {
+  try {
+    auto response = passage.endpoint->handler(passage.call);
+    if (passage.rate) add_rate_headers(response, *passage.rate);
+    return response;
+  } catch (const std::exception& error) {
+    return failed(passage, error);
+  }
+}
+
+std::optional<net::HttpResponse> Gateway::refusal(Passage& passage) {
+  Call& call = passage.call;
+  const RateClass rate = passage.endpoint ? passage.endpoint->rate : RateClass::kGeneral;
+  passage.rate = count_address(call, rate);
+  if (passage.rate && passage.rate->exceeded) return too_many_requests(services_, *passage.rate);
+  if (!passage.endpoint) {
+    if (passage.allowed.empty()) return not_found("endpoint");
     auto response = problem_answer(405, "method-not-allowed", "The method is not allowed here");
-    response.headers.set("Allow", match.allowed);
+    response.headers.set("Allow", passage.allowed);
     return response;
   }
-  const ApiEndpoint& endpoint = *match.endpoint;
-  if (auto refused = authenticate(call, endpoint)) return std::move(*refused);
+  const ApiEndpoint& endpoint = *passage.endpoint;
+  if (auto refused = authenticate(call, endpoint)) return refused;
+  passage.rate = tighter(passage.rate, count_caller(call, rate));
+  if (passage.rate && passage.rate->exceeded) return too_many_requests(services_, *passage.rate);
   if (!endpoint.handler) {
     auto response = problem_answer(426, "upgrade-required", "This is a WebSocket");
     response.headers.set("Upgrade", "websocket");
@@ -63,7 +82,7 @@ net::HttpResponse Gateway::answer_checked(Call& call, const Match& match) {
   }
   if (endpoint.takes_body && !is_json(call.request.headers.get("Content-Type").value_or("")))
     return problem_answer(415, "unsupported-media-type", "The body must be application/json");
-  return endpoint.handler(call);
+  return std::nullopt;
 }
 
 std::optional<net::HttpResponse> Gateway::authenticate(Call& call, const ApiEndpoint& endpoint) {

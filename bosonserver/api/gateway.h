@@ -1,23 +1,38 @@
-// Every request passes here: match, rate limit, token, role, form of the body, handler. Pool threads.
+// Every request passes here, in two steps: match, rate limits, token, role, form of the body; then the handler. Pool
+// threads: the first step is cheap and for any, the second for those of the endpoint's lane. So whoever is over a limit
+// never waits for, or takes, a thread that hashes passwords.
 #pragma once
 
 #include <functional>
 
 #include "bosonserver/api/endpoint.h"
+#include "bosonserver/api/rate_limit.h"
 #include "bosonserver/api/services.h"
 #include "net/http.h"
 
 namespace higgs::boson {
 
+/// A request between the two steps.
+struct Passage {
+  Call call;
+  const ApiEndpoint* endpoint = nullptr;  ///< none: nothing is there
+  std::string allowed;                    ///< Match::allowed
+  std::optional<RateState> rate;          ///< what its answer says of limits
+};
+
 class Gateway {
  public:
   explicit Gateway(Services& services) : services_(services) {}
 
-  /// `match`: of this request; may be none. Never throws.
-  net::HttpResponse answer(const net::HttpRequest& request, Match match);
+  /// `match`: of this request, which outlives the passage; may be none.
+  Passage begin(const net::HttpRequest& request, Match match) const;
+  /// An answer where the request must not go on. Never throws.
+  std::optional<net::HttpResponse> check(Passage& passage);
+  /// What passed the check. Never throws.
+  net::HttpResponse handle(Passage& passage);
 
  private:
-  net::HttpResponse answer_checked(Call& call, const Match& match);
+  std::optional<net::HttpResponse> refusal(Passage& passage);
   /// An answer where the call must not go on.
   std::optional<net::HttpResponse> authenticate(Call& call, const ApiEndpoint& endpoint);
   std::optional<net::HttpResponse> authenticate_user(Call& call, const ApiEndpoint& endpoint);

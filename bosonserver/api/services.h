@@ -11,6 +11,7 @@
 #include "bosonserver/api/local_names.h"
 #include "bosonserver/api/node_directory.h"
 #include "bosonserver/api/passwords.h"
+#include "bosonserver/api/rate_scope.h"
 #include "bosonserver/api/relay_control.h"
 #include "bosonserver/api/sealer.h"
 #include "bosonserver/api/settings.h"
@@ -37,6 +38,7 @@ struct Services {
   std::function<Now()> clock;
   LocalNames local_names;
   ServerId server_id;
+  RateRefusals rate_refusals{};
 };
 
 /// To be called when a session has ended in the store: the relay and TURN follow at once.

@@ -15,11 +15,20 @@
 
 namespace higgs::boson {
 
-/// Requests a minute from one address (IPv6: one /64).
+/// Requests a minute.
 struct RateLimits {
+  // From one address (IPv6: one /64).
   std::uint32_t general = 1200;
   std::uint32_t login = 60;         ///< login, refresh, logout
   std::uint32_t registration = 60;  ///< challenge, register
+
+  // Of one account, from wherever, with all its logins and API keys.
+  std::uint32_t account = 1200;
+  std::uint32_t lists = 600;
+  std::uint32_t routes = 240;
+
+  std::uint32_t node = 240;   ///< of one node; it sends a heartbeat each 2 to 300 s, and as many metrics at most
+  std::uint32_t links = 120;  ///< to the relay, of one node, session or server
 };
 
 /// Who may make an account.

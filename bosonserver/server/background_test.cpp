@@ -182,7 +182,8 @@ TEST_F(Background, AFullQueueIs503) {
   options.workers = 1;
   RelayServer relay(options, ledger);
   runtime::BlockingPool full({1, 0}), other({1, 0});
-  FrontDoor door(services(), metrics_, full, other, relay, std::nullopt);
+  OverloadGate overload;
+  FrontDoor door(services(), metrics_, full, other, overload, relay, std::nullopt);
   net::HttpRequest request;
   request.method = "GET";
   request.path = "/healthz";
@@ -237,6 +238,23 @@ TEST_F(Background, ServersOfOneRedisShareTheirLimitsAndServeWithoutIt) {
   EXPECT_NE(metrics().find("higgs_cache_reconnects_total 1"), std::string::npos);
   for (int i = 0; i < 4; ++i) EXPECT_EQ(listed(), "401 unauthorized") << "Redis has begun anew";
   EXPECT_EQ(listed(), "429 too-many-requests");
+}
+
+TEST_F(Background, ServersOfOneRedisCountAnAccountTogether) {
+  RedisServer redis;
+  settings_.cache.location = CacheLocation::parse("redis://127.0.0.1:" + std::to_string(redis.port()));
+  settings_.api.rates.account = 3;
+  start();
+  const auto up = [&] { return metrics().find("higgs_cache_up 1") != std::string::npos; };
+  net::testing::run_until(io_, up);
+  const auto token = token_of(add_user("alice", api::Role::kUser));
+  EXPECT_EQ(call("GET", "/api/v1/nodes", token).status, 200u);
+  EXPECT_EQ(call("GET", "/api/v1/nodes", token).status, 200u);
+  restart();
+  net::testing::run_until(io_, up);
+  EXPECT_EQ(call("GET", "/api/v1/nodes", token).headers.get("RateLimit-Remaining"), "0");
+  EXPECT_EQ(outcome(call("GET", "/api/v1/nodes", token)), "429 too-many-requests");
+  EXPECT_NE(metrics().find("higgs_rate_limited_total{of=\"account\"} 1"), std::string::npos);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "bosonserver/server/boson_server.h"
 
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -16,6 +17,8 @@
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
+#include "bosonserver/server/overload_gate.h"
+#include "bosonserver/server/overload_watch.h"
 #include "bosonserver/server/relay_adapter.h"
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/scrape.h"
@@ -31,6 +34,7 @@
 #include "runtime/clock.h"
 #include "runtime/files.h"
 #include "runtime/log.h"
+#include "runtime/thread_priority.h"
 
 namespace higgs::boson {
 namespace asio = boost::asio;
@@ -42,6 +46,12 @@ constexpr std::uint16_t kDefaultPort = 8443;
 /// What requests under way get to end after the drain.
 constexpr std::chrono::milliseconds kStopGrace{2000};
 constexpr std::chrono::milliseconds kDrainPoll{20};
+constexpr std::size_t kStoreQueue = 1024, kPasswordQueue = 64;
+/// A client that logs in has waited long enough then to be told to come back.
+constexpr std::chrono::milliseconds kPasswordWait{2000};
+/// Tunnels first, then requests, then passwords: where processors are short, new work must not take them from what
+/// stands. A step of 5 is about a third of the time (sched(7)).
+constexpr int kControlNice = 5, kPasswordNice = 10;
 
 runtime::LockFile lock_state(const std::filesystem::path& directory) {
   if (const auto made = runtime::make_private_directory(directory); !made)
@@ -64,6 +74,7 @@ RelayOptions relay_options(const ServerSettings& settings) {
   options.workers = settings.relay_workers;
   options.sessions = settings.relay_sessions;
   options.session_rate_mbps = settings.session_rate_mbps;
+  options.memory_bytes = std::min(options.memory_bytes, settings.memory_bytes() / 4);
   return options;
 }
 
@@ -97,16 +108,28 @@ class BosonServer::Impl {
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
     watch.emplace(services);
-    door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
-    api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers(), net::HttpServerLimits{},
+    door.emplace(services, metrics, store_pool, password_pool, overload, *relay, settings.session_rate_mbps);
+    auto handlers = door->handlers();
+    handlers.has_room_for_connection = [this] { return overload.has_memory(OverloadGate::kForConnections); };
+    handlers.has_room_for_request = [this] { return overload.has_memory(OverloadGate::kForRequests); };
+    api_http.emplace(io.get_executor(), tls_of(certificate), std::move(handlers), net::HttpServerLimits{},
                      settings.proxies);
+    overload_watch.emplace(io.get_executor(), overload, settings.overload_policy(), settings.memory_bytes(),
+                           OverloadWatch::Sources{.queue = [this] {
+                             return static_cast<double>(store_pool.queued()) / static_cast<double>(kStoreQueue);
+                           }});
     metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());
     api_endpoint = listen_for_api();
     metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");
     start_stun();
     cluster.start(io, services, *relay, own_entry(), settings.relay_sessions);
     const auto count = settings.io_threads ? settings.io_threads : std::max(1u, std::thread::hardware_concurrency());
-    for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { io.run(); });
+    for (unsigned i = 0; i < count; ++i) {
+      threads.emplace_back([this] {
+        runtime::set_thread_nice(kControlNice);
+        io.run();
+      });
+    }
   }
 
   void start_stun() {
@@ -154,6 +177,7 @@ class BosonServer::Impl {
     io.stop();
     for (auto& thread : threads) thread.join();
     threads.clear();
+    overload_watch.reset();
     api_http.reset();
     metrics_http.reset();
     stun.reset();
@@ -206,8 +230,18 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, shared,    *relay,     paths,         *stun,
-                                  turn,     *api_http, store_pool, password_pool, *worker};
+      const ScrapeSources sources{services,
+                                  shared,
+                                  *relay,
+                                  paths,
+                                  *stun,
+                                  turn,
+                                  *api_http,
+                                  store_pool,
+                                  password_pool,
+                                  overload,
+                                  settings.memory_bytes(),
+                                  *worker};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -241,8 +275,11 @@ class BosonServer::Impl {
   std::optional<StoreWatch> watch;
   asio::io_context io;
   asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
-  runtime::BlockingPool store_pool{{settings.store_threads, 1024}};
-  runtime::BlockingPool password_pool{{settings.password_threads, 64}};
+  runtime::BlockingPool store_pool{{.threads = settings.store_threads, .queued = kStoreQueue, .nice = kControlNice}};
+  runtime::BlockingPool password_pool{
+      {.threads = settings.password_threads, .queued = kPasswordQueue, .wait = kPasswordWait, .nice = kPasswordNice}};
+  OverloadGate overload;
+  std::optional<OverloadWatch> overload_watch;
   std::optional<FrontDoor> door;
   std::optional<net::HttpServer> api_http, metrics_http;
   std::vector<std::thread> threads;

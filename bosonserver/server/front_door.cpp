@@ -18,11 +18,13 @@ net::HttpResponse overloaded() {
 }  // namespace
 
 FrontDoor::FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
-                     runtime::BlockingPool& password_pool, RelayServer& relay, std::optional<double> session_rate_mbps)
+                     runtime::BlockingPool& password_pool, OverloadGate& overload, RelayServer& relay,
+                     std::optional<double> session_rate_mbps)
     : services_(services),
       metrics_(metrics),
       store_pool_(store_pool),
       password_pool_(password_pool),
+      overload_(overload),
       relay_(relay),
       session_rate_mbps_(session_rate_mbps),
       gateway_(services) {}
@@ -38,11 +40,11 @@ asio::awaitable<net::HttpResponse> FrontDoor::answer(net::HttpRequest request) {
   const auto begin = runtime::now().monotonic;
   auto match = match_endpoint(request.method, request.path);
   const ApiEndpoint* endpoint = match.endpoint;
-  auto& pool = endpoint && endpoint->lane == Lane::kPassword ? password_pool_ : store_pool_;
-  auto work = [this, &request, &match] { return gateway_.answer(request, std::move(match)); };
-  auto running = pool.run(work);
-  auto answered = co_await std::move(running);
-  auto response = answered ? std::move(*answered) : overloaded();
+  net::HttpResponse response = overloaded();
+  if (overload_.take(endpoint ? endpoint->work : Work::kAnonymous)) {
+    auto passing = pass(gateway_.begin(request, std::move(match)));
+    response = co_await std::move(passing);
+  }
   const auto took = runtime::now().monotonic - begin;
   metrics_.count_request(endpoint ? request.method : "other", endpoint ? endpoint->path : "other", response.status,
                          took);
@@ -54,10 +56,29 @@ asio::awaitable<net::HttpResponse> FrontDoor::answer(net::HttpRequest request) {
   co_return response;
 }
 
+asio::awaitable<net::HttpResponse> FrontDoor::pass(Passage passage) {
+  const bool hashes = passage.endpoint && passage.endpoint->lane == Lane::kPassword;
+  auto first = [this, &passage, hashes] {
+    auto refused = gateway_.check(passage);
+    return refused || hashes ? std::move(refused) : gateway_.handle(passage);
+  };
+  auto checking = store_pool_.run(first);
+  auto checked = co_await std::move(checking);
+  if (!checked) co_return overloaded();
+  if (*checked) co_return std::move(**checked);
+  auto second = [this, &passage] { return gateway_.handle(passage); };
+  auto handling = password_pool_.run(second);
+  auto handled = co_await std::move(handling);
+  co_return handled ? std::move(*handled) : overloaded();
+}
+
 asio::awaitable<net::UpgradeDecision> FrontDoor::upgrade(net::HttpRequest request) {
   auto work = [this, &request] { return authorise_relay_link(services_, request, session_rate_mbps_); };
-  auto running = store_pool_.run(work);
-  auto granted = co_await std::move(running);
+  std::optional<RelayGrant> granted;
+  if (overload_.take(Work::kRenewal)) {
+    auto running = store_pool_.run(work);
+    granted = co_await std::move(running);
+  }
   net::UpgradeDecision decision = overloaded();
   if (granted) {
     if (auto* response = std::get_if<net::HttpResponse>(&*granted)) decision = std::move(*response);

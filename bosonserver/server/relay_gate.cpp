@@ -100,8 +100,8 @@ RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& requ
   const bool cascade = access == Access::kServer;
   if (!cascade && access != Access::kRelay) return not_found("WebSocket");
   Call call{request, services, services.clock(), std::move(match.parameters)};
-  if (const auto rate = count_call(call, match.endpoint->rate); rate && rate->exceeded)
-    return later(429, "too-many-requests", "Too many requests", rate->reset_seconds);
+  if (const auto rate = count_address(call, match.endpoint->rate); rate && rate->exceeded)
+    return too_many_requests(services, *rate);
   const auto header = request.headers.get("Authorization");
   const auto token = header ? jwt::bearer_token(*header) : std::nullopt;
   if (!token) return unauthorized("the Authorization header has no bearer token");
@@ -109,6 +109,7 @@ RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& requ
       verify_token(services, *token, cascade ? jwt::Audience::kServer : jwt::Audience::kRelay, call.now);
   if (!claims) return unauthorized(claims.error().message());
   if (claims->subject != call.parameters.front()) return forbidden("the token is for another link");
+  if (const auto rate = count_link(services, claims->subject); rate.exceeded) return too_many_requests(services, rate);
   const auto wanted = cascade ? relay::kCascadeSubprotocol : kRelaySubprotocol;
   if (!offers_subprotocol(request, wanted)) return unknown_subprotocol(wanted);
   if (!cascade) return grant_peer(call, *claims, session_rate_mbps);

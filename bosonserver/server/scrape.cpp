@@ -3,12 +3,14 @@
 #include "bosonserver/api/answers.h"
 #include "bosonserver/cache/shared_state.h"
 #include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/overload_gate.h"
 #include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/store_worker.h"
 #include "bosonserver/server/turn_desk.h"
 #include "bosonserver/stun/stun_server.h"
 #include "net/http_server.h"
 #include "runtime/blocking_pool.h"
+#include "runtime/memory_use.h"
 
 namespace higgs::boson {
 namespace {
@@ -150,6 +152,10 @@ void add_http(Samples& out, const net::HttpServerStats& http) {
   out.counter("higgs_http_refused_total", "Connections over a limit", static_cast<double>(http.refused));
   out.counter("higgs_http_handshake_failures_total", "TLS handshakes that failed",
               static_cast<double>(http.handshake_failures));
+  out.counter("higgs_http_refused_handshakes_total", "TLS handshakes over the limits of an address",
+              static_cast<double>(http.refused_handshakes));
+  out.counter("higgs_http_refused_for_memory_total", "Connections and requests refused because memory was short",
+              static_cast<double>(http.refused_for_memory));
   out.counter("higgs_http_timeouts_total", "Clients that took too long", static_cast<double>(http.timeouts));
   out.counter("higgs_http_bad_proxy_headers_total", "Connections from proxies that did not say for whom",
               static_cast<double>(http.bad_proxy_headers));
@@ -208,6 +214,22 @@ void add_pool(Samples& out, const char* name, const runtime::BlockingPool& pool)
                static_cast<double>(pool.refused()));
 }
 
+void add_limits(Samples& out, const ScrapeSources& sources) {
+  const auto& overload = sources.overload;
+  out.gauge("higgs_overload_level", "How many classes of requests are refused at present",
+            static_cast<double>(overload.level()));
+  out.gauge("higgs_loop_lag_seconds", "How late the control plane is",
+            std::chrono::duration<double>(overload.loop_lag()).count());
+  for (const Work work : {Work::kAnonymous, Work::kList, Work::kRoute, Work::kRenewal})
+    out.labelled("higgs_overload_refused_total", "Requests refused because there was too much to do", true, "class",
+                 std::string(to_string(work)), static_cast<double>(overload.refused(work)));
+  for (std::size_t i = 0; i < kRateScopes.size(); ++i)
+    out.labelled("higgs_rate_limited_total", "Requests over a limit a minute", true, "of", std::string(kRateScopes[i]),
+                 static_cast<double>(sources.services.rate_refusals.of(static_cast<RateScope>(i))));
+  out.gauge("higgs_memory_bytes", "Resident memory", static_cast<double>(runtime::resident_bytes()));
+  out.gauge("higgs_memory_limit_bytes", "limits.memory", static_cast<double>(sources.memory_limit_bytes));
+}
+
 }  // namespace
 
 net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& metrics, const ScrapeSources& sources) {
@@ -227,6 +249,7 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
   add_http(out, sources.http.stats());
   add_pool(out, "store", sources.store_pool);
   add_pool(out, "password", sources.password_pool);
+  add_limits(out, sources);
   out.counter("higgs_background_dropped_total", "Background jobs dropped at the limit",
               static_cast<double>(sources.worker.dropped()));
   net::HttpResponse response;

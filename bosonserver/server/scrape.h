@@ -14,6 +14,7 @@ class BlockingPool;
 
 namespace higgs::boson {
 
+class OverloadGate;
 class PathStatistics;
 class RelayServer;
 class SharedState;
@@ -31,6 +32,8 @@ struct ScrapeSources {
   const net::HttpServer& http;
   const runtime::BlockingPool& store_pool;
   const runtime::BlockingPool& password_pool;
+  const OverloadGate& overload;
+  std::size_t memory_limit_bytes = 0;
   const StoreWorker& worker;
 };
 

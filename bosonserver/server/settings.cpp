@@ -5,12 +5,15 @@
 #include <unistd.h>
 
 #include "api/registration_signature.h"
+#include "runtime/memory_use.h"
 
 namespace higgs::boson {
 namespace {
 
 using namespace std::chrono_literals;
 using config::in_range;
+/// What a server with nothing to do has, and as much again.
+constexpr std::uint32_t kLeastMemoryMib = 128;
 constexpr std::size_t kMostPublicAddresses = 16;  // proto/openapi.yaml, "hosts"
 
 std::filesystem::path default_state_dir() {
@@ -21,6 +24,20 @@ std::filesystem::path default_state_dir() {
   if (const char* home = std::getenv("HOME"); home && *home == '/')
     return std::filesystem::path(home) / ".local/state/bosonserver";
   return "bosonserver-state";
+}
+
+void declare_rates(config::Schema& schema, RateLimits& rates) {
+  const auto add = [&](const char* key, std::uint32_t& rate, const char* description) {
+    schema.add(key, rate, {.description = description}, in_range(1u, 1000000u));
+  };
+  add("rates.general", rates.general, "requests a minute from one address");
+  add("rates.login", rates.login, "logins and refreshes a minute from one address");
+  add("rates.registration", rates.registration, "challenges and registrations a minute from one address");
+  add("rates.account", rates.account, "requests a minute of one account, from wherever");
+  add("rates.lists", rates.lists, "of them lists");
+  add("rates.routes", rates.routes, "of them requests for a route");
+  add("rates.node", rates.node, "requests a minute of one node");
+  add("rates.links", rates.links, "links to the relay a minute of one node, session or server");
 }
 
 void declare_api(config::Schema& schema, ApiSettings& api) {
@@ -35,12 +52,7 @@ void declare_api(config::Schema& schema, ApiSettings& api) {
   schema.add_enum("accounts.registration", api.registration,
                   {{"invite", Registration::kInvite}, {"open", Registration::kOpen}},
                   {.description = "who may make an account: invite (whoever has one), open (everybody)"});
-  schema.add("rates.general", api.rates.general, {.description = "requests a minute from one address"},
-             in_range(1u, 1000000u));
-  schema.add("rates.login", api.rates.login, {.description = "logins and refreshes a minute from one address"},
-             in_range(1u, 1000000u));
-  schema.add("rates.registration", api.rates.registration,
-             {.description = "challenges and registrations a minute from one address"}, in_range(1u, 1000000u));
+  declare_rates(schema, api.rates);
   schema.add("lockout.free_failures", api.lockout.free_failures,
              {.description = "failed logins of an account before it is locked"}, in_range(1u, 1000u));
   schema.add("lockout.first_lock", api.lockout.first_lock, {.description = "then doubled each time"},
@@ -134,6 +146,18 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("relay.sessions", relay_sessions, {.description = "standing at a time"}, in_range(1u, 1000000u));
   schema.add("relay.session_rate", session_rate_mbps, {.description = "Mbit/s each way for one session"},
              in_range(0.01, 1e6));
+  schema.add(
+      "limits.memory", memory_mib,
+      {.description = "MiB that this process may have; near it what is new is refused. 0: three quarters of what "
+                      "the machine or the control group has"},
+      [](const std::uint32_t& mib) -> std::optional<std::string> {
+        if (mib == 0 || mib >= kLeastMemoryMib) return std::nullopt;
+        return "must be 0, or at least " + std::to_string(kLeastMemoryMib);
+      });
+  schema.add("limits.loop_lag", loop_lag,
+             {.description = "how late the control plane may be before strangers are refused; at 2, 4 and 8 times that "
+                             "lists, new routes and renewals are, too"},
+             in_range(10ms, 60000ms));
   schema.add("drain", drain, {.description = "time for peers to move away at a stop"}, in_range(0s, 600s));
   schema.add("admission.identities", allowed_identities, {.description = "allow list: identity keys in base64"});
   declare_api(schema, api);
@@ -170,6 +194,16 @@ void ServerSettings::finish() {
   api.admission.identity_keys.clear();
   for (const auto& key : allowed_identities)
     if (const auto parsed = crypto::Ed25519PublicKey::from_base64(key)) api.admission.identity_keys.push_back(*parsed);
+}
+
+std::size_t ServerSettings::memory_bytes() const {
+  return memory_mib ? std::size_t{memory_mib} * 1024 * 1024 : runtime::machine_bytes() / 4 * 3;
+}
+
+OverloadPolicy ServerSettings::overload_policy() const {
+  OverloadPolicy policy;
+  policy.loop_lag = {loop_lag, 2 * loop_lag, 4 * loop_lag, 8 * loop_lag};
+  return policy;
 }
 
 StoreSettings ServerSettings::store_settings() const {

@@ -10,6 +10,7 @@
 #include "base/ip.h"
 #include "bosonserver/api/settings.h"
 #include "bosonserver/cache/cache_settings.h"
+#include "bosonserver/domain/overload.h"
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
@@ -41,6 +42,8 @@ struct ServerSettings {
   std::uint32_t relay_sessions = 20'000;
   std::optional<double> session_rate_mbps;
   std::chrono::seconds drain{5};
+  std::uint32_t memory_mib = 0;  ///< 0: three quarters of what the machine or its control group has
+  std::chrono::milliseconds loop_lag{500};
   std::vector<std::string> allowed_identities;  ///< base64
   ApiSettings api;
   TurnSettings turn;
@@ -55,6 +58,8 @@ struct ServerSettings {
   void finish();
 
   StoreSettings store_settings() const;
+  std::size_t memory_bytes() const;
+  OverloadPolicy overload_policy() const;
 };
 
 }  // namespace higgs::boson

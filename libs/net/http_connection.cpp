@@ -27,8 +27,44 @@ constexpr std::size_t kRequestIdBytes = 64;
 /// answer away from it (RFC 9112, 9.6).
 constexpr std::size_t kLingerBytes = 1024 * 1024;
 constexpr std::chrono::seconds kLingerTime{2};
+/// What a client is told that comes while there is no memory for its request.
+constexpr std::string_view kMemoryRetrySeconds = "10";
 
 HttpResponse without_detail() { return problem_response(500, "the request could not be handled"); }
+
+HttpResponse of_bad_request(const HttpRequestParser& parser) {
+  // Neither failed nor complete: the time was over, or the peer has gone and hears nothing.
+  if (parser.state() != HttpRequestParser::State::kFailed)
+    return problem_response(408, "the request did not come in time");
+  auto response = problem_response(parser.failure(), parser.failure_text());
+  if (parser.failure() == 503) response.headers.set("Retry-After", std::string(kMemoryRetrySeconds));
+  return response;
+}
+
+/// One handshake of an address, from its beginning to its end.
+class HandshakeTurn {
+ public:
+  HandshakeTurn(HttpServerShared& shared, const IpAddress& address) : shared_(shared), address_(address) {
+    const std::lock_guard lock(shared_.handshakes_mutex);
+    // Of a proxy that speaks TLS with us itself the clients' addresses are not known yet.
+    counted_ = !shared_.proxies.include(address_);
+    granted_ = !counted_ || shared_.handshakes.begin(runtime::now().monotonic, address_);
+  }
+  ~HandshakeTurn() {
+    if (!counted_ || !granted_) return;
+    const std::lock_guard lock(shared_.handshakes_mutex);
+    shared_.handshakes.end(address_);
+  }
+  HandshakeTurn(const HandshakeTurn&) = delete;
+  HandshakeTurn& operator=(const HandshakeTurn&) = delete;
+
+  bool granted() const noexcept { return granted_; }
+
+ private:
+  HttpServerShared& shared_;
+  const IpAddress address_;
+  bool counted_ = false, granted_ = false;
+};
 
 }  // namespace
 
@@ -51,15 +87,29 @@ asio::awaitable<void> HttpConnection::run() {
     const bool read = co_await read_proxy_header();
     if (!read) co_return;
   }
-  const auto handshake = co_await stream_.accept();
-  if (!handshake) {
-    ++shared_->counters.handshake_failures;
-    if (handshake.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
-    co_return;
-  }
+  const bool shaken = co_await shake_hands();
+  if (!shaken) co_return;
   Next next = Next::kContinue;
   while (next == Next::kContinue) next = co_await serve_one();
   if (!taken_) stream_.shutdown();
+}
+
+asio::awaitable<bool> HttpConnection::shake_hands() {
+  if (!stream_.is_tls()) co_return true;
+  auto done = co_await stream_.wait_for_peer();
+  if (done) {
+    const HandshakeTurn turn(*shared_, stream_.remote().address);
+    if (!turn.granted()) {
+      ++shared_->counters.refused_handshakes;
+      co_return false;
+    }
+    done = co_await stream_.accept();
+  }
+  if (!done) {
+    ++shared_->counters.handshake_failures;
+    if (done.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
+  }
+  co_return done.has_value();
 }
 
 asio::awaitable<bool> HttpConnection::read_proxy_header() {
@@ -141,6 +191,11 @@ asio::awaitable<bool> HttpConnection::read_request(HttpRequestParser& parser) {
       parser.fail(400, "malformed chunk");
       co_return true;
     }
+    if (const auto& has_room = shared_->handlers.has_room_for_request; has_room && !has_room()) {
+      ++shared_->counters.refused_for_memory;
+      parser.fail(503, "there is no memory for the rest of the request");
+      co_return true;
+    }
     const bool more = co_await read_more();
     if (!more) co_return true;
   }
@@ -152,10 +207,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   if (!read) co_return Next::kClose;
   if (parser.state() != HttpRequestParser::State::kComplete) {
     ++shared_->counters.bad_requests;
-    const bool failed = parser.state() == HttpRequestParser::State::kFailed;
-    // Neither failed nor complete: the time was over, or the peer has gone and hears nothing.
-    const auto answer = failed ? problem_response(parser.failure(), parser.failure_text())
-                               : problem_response(408, "the request did not come in time");
+    const auto answer = of_bad_request(parser);
     co_await answer_and_linger(answer);
     co_return Next::kClose;
   }

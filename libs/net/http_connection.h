@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -14,16 +15,21 @@ namespace higgs::net {
 
 struct HttpServerCounters {
   std::atomic<std::uint64_t> accepted{0}, refused{0}, handshake_failures{0}, requests{0}, timeouts{0}, bad_requests{0},
-      accept_errors{0}, bad_proxy_headers{0};
+      accept_errors{0}, bad_proxy_headers{0}, refused_handshakes{0}, refused_for_memory{0};
 };
 
-/// What connections of one server share; read-only but for the counters.
+/// What connections of one server share; read-only but for the counters and the handshakes.
 struct HttpServerShared {
+  HttpServerShared(HttpHandlers h, const HttpServerLimits& l, TrustedProxies p)
+      : handlers(std::move(h)), limits(l), proxies(std::move(p)), handshakes(limits.handshakes) {}
+
   HttpHandlers handlers;
   HttpServerLimits limits;
   TrustedProxies proxies;
   HttpServerCounters counters;
   std::atomic<bool> draining{false};
+  std::mutex handshakes_mutex;
+  HandshakeLimiter handshakes;  // guarded by handshakes_mutex
 };
 
 /// All on the stream's executor.
@@ -43,6 +49,7 @@ class HttpConnection {
   enum class Next { kContinue, kClose };
 
   boost::asio::awaitable<bool> read_proxy_header();
+  boost::asio::awaitable<bool> shake_hands();
   boost::asio::awaitable<bool> read_more();
   boost::asio::awaitable<bool> read_request(HttpRequestParser& parser);
   boost::asio::awaitable<Next> serve_one();

@@ -35,12 +35,6 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 constexpr std::chrono::seconds kUnwindTime{5};
 constexpr std::chrono::milliseconds kStopPoll{5};
 
-/// Who a connection counts for: an IPv4 address, or an IPv6 /64, of which one customer has at least one.
-IpAddress counted_address(const IpAddress& address) {
-  if (address.is_v4()) return address;
-  return IpPrefix::make(address, 64)->address();
-}
-
 }  // namespace
 
 class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
@@ -48,10 +42,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   Impl(asio::any_io_executor e, std::optional<TlsContext> t, HttpHandlers handlers, HttpServerLimits limits,
        TrustedProxies proxies)
       : executor(std::move(e)), accept_strand(asio::make_strand(executor)), acceptor(accept_strand), tls(std::move(t)) {
-    shared = std::make_shared<HttpServerShared>();
-    shared->handlers = std::move(handlers);
-    shared->limits = limits;
-    shared->proxies = std::move(proxies);
+    shared = std::make_shared<HttpServerShared>(std::move(handlers), limits, std::move(proxies));
   }
 
   struct Entry {
@@ -144,6 +135,10 @@ void HttpServer::Impl::admit(tcp::socket socket) {
   if (error) return;
   const IpAddress address = from_asio(remote).address;
   auto entry = std::make_shared<Entry>();
+  if (const auto& has_room = shared->handlers.has_room_for_connection; has_room && !has_room()) {
+    ++shared->counters.refused_for_memory;
+    return;
+  }
   if (!has_room() || (!shared->proxies.include(address) && !count_in(*entry, address))) {
     ++shared->counters.refused;
     return;
@@ -242,6 +237,8 @@ HttpServerStats HttpServer::stats() const {
           .bad_requests = counters.bad_requests,
           .bad_proxy_headers = counters.bad_proxy_headers,
           .accept_errors = counters.accept_errors,
+          .refused_handshakes = counters.refused_handshakes,
+          .refused_for_memory = counters.refused_for_memory,
           .open = impl_->open()};
 }
 

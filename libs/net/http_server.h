@@ -14,6 +14,7 @@
 
 #include "base/ip.h"
 #include "base/result.h"
+#include "net/handshake_limiter.h"
 #include "net/http.h"
 #include "net/proxies.h"
 #include "net/tls_stream.h"
@@ -29,8 +30,9 @@ struct HttpServerLimits {
   std::chrono::milliseconds handshake{5000};
   std::chrono::milliseconds header{
       10000};  ///< from the first byte awaited to the end of the head, and again for the body
-  std::chrono::milliseconds idle{75000};  ///< between requests
-  std::chrono::milliseconds write{30000};
+  std::chrono::milliseconds idle{75000};   ///< between requests
+  std::chrono::milliseconds write{30000};  ///< of an answer, from its first byte to its last
+  HandshakeLimits handshakes{};            ///< over: closed
 };
 
 /// The answer to an upgrade request: a refusal, or the sub-protocol chosen and who takes the socket after the 101.
@@ -44,13 +46,17 @@ struct HttpHandlers {
   std::function<boost::asio::awaitable<HttpResponse>(HttpRequest)> request;
   /// For requests with `Upgrade: websocket`, after the RFC 6455 4.2.1 checks. Unset: 426.
   std::function<boost::asio::awaitable<UpgradeDecision>(HttpRequest)> upgrade;
+  /// Whether there is memory for one more connection (false: it is closed at once), and for the rest of a request that
+  /// comes in parts (false: 503). Asked on any thread. Unset: there is.
+  std::function<bool()> has_room_for_connection, has_room_for_request;
 };
 
 struct HttpServerStats {
   std::uint64_t accepted = 0, refused = 0, handshake_failures = 0, requests = 0, timeouts = 0, bad_requests = 0;
   std::uint64_t bad_proxy_headers = 0;  ///< connections from proxies without one that can be read; closed
   std::uint64_t accept_errors = 0;      ///< out of descriptors or memory; each costs a pause
-  std::size_t open = 0;                 ///< not those that were upgraded
+  std::uint64_t refused_handshakes = 0, refused_for_memory = 0;
+  std::size_t open = 0;  ///< not those that were upgraded
 };
 
 /// Thread-safe. The executor may run on several threads: each connection keeps to a strand of its own, on which its

@@ -1,5 +1,6 @@
 // Peers that hold connections and say nothing, or half a thing: the server answers others meanwhile, and gets rid of
 // them in time.
+#include <algorithm>
 #include <deque>
 #include <thread>
 
@@ -35,10 +36,12 @@ class HostileClientsTest : public ::testing::Test {
 
   void start(HttpServerLimits limits) {
     HttpHandlers handlers;
-    handlers.request = [](HttpRequest) -> asio::awaitable<HttpResponse> {
-      co_return HttpResponse{.status = 200, .headers = {}, .body = "served"};
+    handlers.request = [this](HttpRequest) -> asio::awaitable<HttpResponse> {
+      co_return HttpResponse{.status = 200, .headers = {}, .body = body_};
     };
     auto tls = *TlsContext::server(made_.certificate_pem, made_.private_key_pem);
+    handlers.has_room_for_connection = [this] { return room_for_connection_; };
+    handlers.has_room_for_request = [this] { return room_for_request_; };
     server_.emplace(context_.get_executor(), std::move(tls), std::move(handlers), limits);
     where_ = *server_->listen({kLoopback, 0});
   }
@@ -66,6 +69,34 @@ class HostileClientsTest : public ::testing::Test {
     return answer && answer->body == "served";
   }
 
+  /// A stream that has shaken hands, on a connection of its own.
+  TlsStream shaken() {
+    const auto client = *TlsContext::client({.spki_pins = {*spki_pin_of(made_.certificate_pem)}, .ca_file = {}});
+    tcp::socket socket(context_);
+    socket.connect(to_asio(where_));
+    TlsStream stream(std::move(socket), client);
+    const std::string host = "boson.test";
+    auto shaking = stream.connect(host);
+    if (!run(context_, std::move(shaking))) throw std::runtime_error("no handshake");
+    return stream;
+  }
+  void say(TlsStream& stream, std::string_view text) {
+    auto writing = stream.write_all(as_bytes(text));
+    if (!run(context_, std::move(writing))) throw std::runtime_error("the connection is gone");
+  }
+  std::string heard(TlsStream& stream) {
+    ByteArray<4096> bytes;
+    auto reading = stream.read_some(bytes);
+    const auto count = run(context_, std::move(reading));
+    if (!count) return {};
+    std::string text(*count, 0);
+    std::transform(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(*count), text.begin(),
+                   [](std::byte byte) { return static_cast<char>(byte); });
+    return text;
+  }
+
+  std::string body_ = "served";
+  bool room_for_connection_ = true, room_for_request_ = true;
   asio::io_context context_;
   SelfSigned made_;
   std::optional<HttpServer> server_;
@@ -139,6 +170,64 @@ TEST_F(HostileClientsTest, OneAddressCannotTakeAllRoom) {
   other.bind(tcp::endpoint(asio::ip::make_address_v4("127.0.0.2"), 0));
   other.connect(to_asio(where_));
   run_until(context_, [&] { return server_->stats().open == 101; });
+}
+
+TEST_F(HostileClientsTest, HandshakesUnderWayOfAnAddressAreLimited) {
+  HttpServerLimits limits;
+  limits.handshake = std::chrono::hours(1);
+  limits.handshakes.at_a_time = 3;
+  start(limits);
+  connect(6);
+  run_until(context_, [&] { return server_->stats().open == 6; });
+  EXPECT_EQ(server_->stats().refused_handshakes, 0u) << "who says nothing costs nothing yet";
+  for (auto& socket : silent_) asio::write(socket, asio::buffer("\x16", 1));
+  run_until(context_, [&] { return server_->stats().refused_handshakes == 3 && server_->stats().open == 3; });
+  silent_.clear();
+  run_until(context_, [&] { return server_->stats().open == 0; });
+  EXPECT_TRUE(served()) << "they have ended, and count no more";
+}
+
+TEST_F(HostileClientsTest, AStormOfHandshakesIsLimited) {
+  HttpServerLimits limits;
+  limits.handshakes.per_second = 0.001;
+  limits.handshakes.burst = 4;
+  start(limits);
+  for (int i = 0; i < 4; ++i) EXPECT_NO_THROW(shaken());
+  EXPECT_THROW(shaken(), std::runtime_error);
+  EXPECT_EQ(server_->stats().refused_handshakes, 1u);
+}
+
+TEST_F(HostileClientsTest, WithoutMemoryNoConnectionIsTakenAndThoseThatStandGoOn) {
+  start({});
+  auto standing = shaken();
+  room_for_connection_ = false;
+  EXPECT_FALSE(served());
+  EXPECT_GE(server_->stats().refused_for_memory, 1u);
+  say(standing, "GET / HTTP/1.1\r\nHost: boson.test\r\n\r\n");
+  EXPECT_EQ(heard(standing).rfind("HTTP/1.1 200", 0), 0u);
+  room_for_connection_ = true;
+  EXPECT_TRUE(served());
+}
+
+TEST_F(HostileClientsTest, WithoutMemoryARequestThatComesInPartsIsRefusedAndAWholeOneIsNot) {
+  start({});
+  room_for_request_ = false;
+  EXPECT_TRUE(served());
+  auto slow = shaken();
+  say(slow, "POST / HTTP/1.1\r\nHost: boson.test\r\nContent-Length: 1000\r\n\r\nx");
+  const auto answer = heard(slow);
+  EXPECT_EQ(answer.rfind("HTTP/1.1 503", 0), 0u) << answer;
+  EXPECT_NE(answer.find("Retry-After: 10"), std::string::npos) << answer;
+  EXPECT_EQ(server_->stats().refused_for_memory, 1u);
+}
+
+TEST_F(HostileClientsTest, WhoDoesNotReadIsGivenUp) {
+  // Larger than what the kernels of both sides keep for one connection.
+  body_.assign(64 * 1024 * 1024, 'x');
+  start({.write = milliseconds(300)});
+  auto deaf = shaken();
+  say(deaf, "GET / HTTP/1.1\r\nHost: boson.test\r\n\r\n");
+  run_until(context_, [&] { return server_->stats().timeouts == 1 && server_->stats().open == 0; });
 }
 
 TEST_F(HostileClientsTest, HalfAHandshakeAndHalfARequest) {

@@ -137,6 +137,8 @@ void TlsStream::expires_never() noexcept {
   impl_->expiry = Clock::time_point::max();
 }
 
+asio::awaitable<Result<void>> TlsStream::wait_for_peer() { co_return co_await impl_->wait(TlsError::kWantRead); }
+
 asio::awaitable<Result<void>> TlsStream::accept() {
   if (impl_->context == nullptr) co_return boost::system::in_place_value;
   // A session costs tens of kilobytes: only for who says something.
@@ -197,6 +199,7 @@ void TlsStream::abort() noexcept {
   impl_->socket.close(ignored);
 }
 
+bool TlsStream::is_tls() const noexcept { return impl_->context != nullptr; }
 Endpoint TlsStream::remote() const { return impl_->io.remote(); }
 void TlsStream::set_remote(const Endpoint& remote) noexcept { impl_->io.remote_ = remote; }
 

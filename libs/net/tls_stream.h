@@ -125,6 +125,8 @@ class TlsStream {
   /// accept() or connect() comes first, and once. Until the peer's first byte an accepting stream holds no session.
   boost::asio::awaitable<Result<void>> accept();
   boost::asio::awaitable<Result<void>> connect(const std::string& host);
+  /// Before accept(): until the peer has said something, or has gone.
+  boost::asio::awaitable<Result<void>> wait_for_peer();
   /// Before accept(): what stands in the clear before the handshake. Takes no byte more than `out` has room for.
   boost::asio::awaitable<Result<std::size_t>> read_before_tls(MutableBytes out);
   boost::asio::awaitable<Result<std::size_t>> read_some(MutableBytes out);
@@ -135,6 +137,7 @@ class TlsStream {
   bool quiet() noexcept;
   /// Closes the socket now; what awaits on it fails.
   void abort() noexcept;
+  bool is_tls() const noexcept;
   Endpoint remote() const;
   /// Whose the connection is, where a proxy is its peer; release() passes it on.
   void set_remote(const Endpoint& remote) noexcept;

@@ -12,13 +12,26 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "runtime/thread_priority.h"
+
 namespace higgs::runtime {
 namespace asio = boost::asio;
 
 class BlockingPool::Impl {
  public:
+  using Clock = std::chrono::steady_clock;
+  struct Job {
+    std::function<void()> run;
+    Clock::time_point since;
+  };
+
   explicit Impl(BlockingPoolLimits l) : limits(l) {
-    for (std::size_t i = 0; i < limits.threads; ++i) threads.emplace_back([this] { serve(); });
+    for (std::size_t i = 0; i < limits.threads; ++i) {
+      threads.emplace_back([this] {
+        if (limits.nice != 0) set_thread_nice(limits.nice);
+        serve();
+      });
+    }
   }
   ~Impl() {
     {
@@ -29,15 +42,21 @@ class BlockingPool::Impl {
     for (auto& thread : threads) thread.join();
   }
 
-  /// False if the queue is full; `job` is then untouched.
+  bool full(Clock::time_point now) const {
+    if (jobs.size() >= limits.queued) return true;
+    return limits.wait.count() > 0 && !jobs.empty() && now - jobs.front().since > limits.wait;
+  }
+
+  /// False if there is no room; `job` is then untouched.
   bool add(std::function<void()>&& job) {
+    const auto now = Clock::now();
     {
       const std::lock_guard lock(mutex);
-      if (jobs.size() >= limits.queued) {
+      if (full(now)) {
         ++refused;
         return false;
       }
-      jobs.push_back(std::move(job));
+      jobs.push_back({std::move(job), now});
     }
     wake.notify_one();
     return true;
@@ -50,7 +69,7 @@ class BlockingPool::Impl {
         std::unique_lock lock(mutex);
         wake.wait(lock, [this] { return stopping || !jobs.empty(); });
         if (jobs.empty()) return;
-        job = std::move(jobs.front());
+        job = std::move(jobs.front().run);
         jobs.pop_front();
       }
       job();
@@ -60,7 +79,7 @@ class BlockingPool::Impl {
   const BlockingPoolLimits limits;
   mutable std::mutex mutex;
   std::condition_variable wake;
-  std::deque<std::function<void()>> jobs;
+  std::deque<Job> jobs;
   std::uint64_t refused = 0;
   bool stopping = false;
   std::vector<std::thread> threads;

@@ -2,6 +2,7 @@
 // Destroyed before the io_context of its callers; the destructor waits for what is queued. Work is never cancelled.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +15,9 @@ namespace higgs::runtime {
 struct BlockingPoolLimits {
   std::size_t threads = 4;
   std::size_t queued = 1024;
+  /// While a call has waited longer than this for a thread, further ones are refused. 0: however long.
+  std::chrono::milliseconds wait{0};
+  int nice = 0;  ///< of the threads
 };
 
 class BlockingPool {
@@ -22,7 +26,7 @@ class BlockingPool {
   ~BlockingPool();
 
   /// Runs `work` on a pool thread and resumes the caller on its own executor with the value; nullopt if the queue is
-  /// full. An exception of `work` is rethrown to the caller.
+  /// full or has stood for too long. An exception of `work` is rethrown to the caller.
   template <class F>
   boost::asio::awaitable<std::optional<std::invoke_result_t<F>>> run(F work) {
     std::optional<std::invoke_result_t<F>> value;

@@ -15,8 +15,10 @@
 #include "runtime/blocking_pool.h"
 #include "runtime/control_socket.h"
 #include "runtime/deadline.h"
+#include "runtime/memory_use.h"
 #include "runtime/signals.h"
 #include "runtime/task_group.h"
+#include "runtime/thread_priority.h"
 
 namespace higgs::runtime {
 namespace {
@@ -201,6 +203,65 @@ TEST(BlockingPool, RefusesAboveItsLimit) {
   EXPECT_EQ(done, 2);
   EXPECT_EQ(refused, 2);
   EXPECT_EQ(pool.refused(), 2u);
+}
+
+TEST(BlockingPool, RefusesWhileACallHasWaitedTooLong) {
+  asio::io_context context;
+  std::latch release(1);
+  std::atomic<int> started = 0;
+  BlockingPool pool({.threads = 1, .queued = 100'000, .wait = 1ms});
+  const auto hold = [&] {
+    ++started;
+    release.wait();
+    return true;
+  };
+  int done = 0, refused = 0;
+  const auto one = [&]() -> asio::awaitable<void> {
+    const auto value = co_await pool.run(hold);
+    ++(value ? done : refused);
+  };
+  const auto test = [&]() -> asio::awaitable<void> {
+    TaskGroup group(context.get_executor());
+    group.spawn("runs", one());
+    while (started == 0) co_await sleep_for(1ms);
+    group.spawn("waits", one());
+    while (pool.queued() == 0) co_await sleep_for(1ms);
+    for (int tries = 0; refused == 0 && tries < 2000; ++tries) {
+      group.spawn("waits or is refused", one());
+      co_await sleep_for(1ms);
+    }
+    release.count_down();
+    co_await group.join(10s);
+  };
+  run(context, test());
+  EXPECT_GE(done, 2);
+  EXPECT_GE(refused, 1);
+  EXPECT_EQ(pool.refused(), static_cast<std::uint64_t>(refused));
+}
+
+TEST(BlockingPool, ItsThreadsStandBack) {
+  asio::io_context context;
+  const int own = thread_nice();
+  BlockingPool pool({.threads = 1, .nice = 19}), other({.threads = 1});
+  const auto ask = [] { return thread_nice(); };
+  const auto test = [&]() -> asio::awaitable<void> {
+    const auto behind = co_await pool.run(ask);
+    const auto beside = co_await other.run(ask);
+    EXPECT_EQ(behind, 19);
+    EXPECT_EQ(beside, own);
+  };
+  run(context, test());
+  EXPECT_EQ(thread_nice(), own) << "one thread's value is not the process's";
+}
+
+TEST(MemoryUse, IsWhatThisProcessHas) {
+  const auto before = resident_bytes();
+  ASSERT_GT(before, 0u);
+  constexpr std::size_t kMore = 64 * 1024 * 1024;
+  std::vector<char> more(kMore, 1);
+  EXPECT_GE(resident_bytes(), before + kMore / 2);
+  EXPECT_GT(more.back(), 0);
+  EXPECT_GT(machine_bytes(), kMore);
 }
 
 TEST(Signals, AreValues) {

@@ -96,7 +96,8 @@ class Bench:
     """The laboratory with its cluster, a node, and a client, for all rows."""
 
     def __init__(self, lab):
-        self.lab, self.cluster = lab, Cluster(lab, "--rates-general", "100000", "--rates-login", "100000", "--sessions-per-user", "1000")
+        self.lab, self.cluster = lab, Cluster(lab, "--rates-general", "100000", "--rates-login", "100000", "--rates-account", "100000",
+                                              "--rates-routes", "100000", "--sessions-per-user", "1000")
         # The load's sessions must not fill what one account or one node may have.
         self.cluster.a.add_user("alice", PASSWORD)
         self.cluster.a.add_user("load", PASSWORD)

@@ -124,6 +124,11 @@ class Lab:
         for restore in ("iptables-restore", "ip6tables-restore"):
             self.node.run(restore, input=FOREIGN_RULES)
 
+    def stranger(self, name, *addresses):
+        """One more computer on the internet, with all these IPv4 addresses."""
+        self._plug(self.host(name), "eth0", *(f"{address}/24" for address in addresses))
+        return self.hosts[name]
+
     def _home(self, home):
         """A router with a public address, and computers on a switch behind it."""
         router = self.host(f"router_{home}")
