@@ -1,0 +1,40 @@
+// A program's tracer with its exporter, as it is configured: off by default, and then it costs nothing and sends
+// nothing. Threads: as its two parts.
+#pragma once
+
+#include <optional>
+
+#include "net/trace_exporter.h"
+#include "net/trace_settings.h"
+#include "trace/tracer.h"
+
+namespace higgs::net {
+
+class Tracing {
+ public:
+  /// How long a program's end may wait for the last spans.
+  static constexpr std::chrono::milliseconds kFarewell{1000};
+
+  /// `service`, `instance`: of the resource. `random` is used by every thread that traces.
+  Tracing(const boost::asio::any_io_executor& executor, const TraceSettings& settings, const std::string& service,
+          const std::string& instance, RandomSource& random);
+
+  trace::Tracer& tracer() noexcept { return tracer_; }
+  void start();
+  void set_open(bool open);
+  boost::asio::awaitable<void> stop();
+  /// nullopt: off.
+  std::optional<TraceExportStats> stats() const;
+  std::uint64_t dropped() { return tracer_.queue().dropped(); }
+
+ private:
+  trace::Tracer tracer_;
+  std::optional<TraceExporter> exporter_;
+};
+
+/// The caller's context; nullopt where there is none, or no one.
+std::optional<trace::SpanContext> trace_parent_of(const HttpHeaders& headers);
+/// Does nothing where there is no trace.
+void set_trace_parent(HttpHeaders& headers, const std::optional<trace::SpanContext>& context);
+
+}  // namespace higgs::net
