@@ -185,10 +185,10 @@ TEST(TraceSettingsTest, WhereSpansArePosted) {
 }
 
 TEST(TraceSettingsTest, OnlyUrlsOfCollectorsAreTaken) {
-  const auto problems_of = [](const std::string& endpoint) {
+  const auto problems_of = [](const std::string& endpoint, TraceSettings::Host host = TraceSettings::Host::kAny) {
     TraceSettings settings;
     config::Schema schema;
-    settings.declare(schema);
+    settings.declare(schema, host);
     config::Sources sources;
     sources.file_name = "file";
     sources.file_text = "[tracing]\nendpoint = \"" + endpoint + "\"\n";
@@ -199,6 +199,8 @@ TEST(TraceSettingsTest, OnlyUrlsOfCollectorsAreTaken) {
   for (const auto* bad : {"", "collector:4318", "grpc://collector:4317", "https://user:secret@collector", "wss://c",
                           "https://c/?key=1", "https://c:99999"})
     EXPECT_EQ(problems_of(bad), 1u) << bad;
+  EXPECT_EQ(problems_of("https://[2001:db8::1]:4318", TraceSettings::Host::kAddress), 0u);
+  EXPECT_EQ(problems_of("https://collector.example", TraceSettings::Host::kAddress), 1u);
 }
 
 TEST(TraceParentTest, ExactlyOneCounts) {

@@ -1,5 +1,6 @@
 #include "net/trace_settings.h"
 
+#include "base/ip.h"
 #include "net/http_target.h"
 #include "trace/otlp.h"
 
@@ -14,13 +15,19 @@ std::optional<std::string> check_endpoint(const std::string& endpoint) {
   return "must be the URL of a collector, such as \"https://collector.example:4318\"";
 }
 
+std::optional<std::string> check_address(const std::string& endpoint) {
+  if (auto problem = check_endpoint(endpoint)) return problem;
+  if (IpAddress::parse(parse_url(endpoint)->host)) return std::nullopt;
+  return "must have an address for its host, such as \"https://198.51.100.7:4318\": no name is looked up for it";
+}
+
 }  // namespace
 
-void TraceSettings::declare(config::Schema& schema) {
+void TraceSettings::declare(config::Schema& schema, Host host) {
   schema.add("tracing.endpoint", endpoint,
              {.description = "collector that traces are sent to (OTLP/HTTP): https://HOST:PORT, or http:// on this "
                              "machine; unset: none are made"},
-             check_endpoint);
+             host == Host::kAny ? check_endpoint : check_address);
   schema.add("tracing.sample_ratio", sample_ratio,
              {.description = "how many of the traces that begin here are recorded; the others follow their parent"},
              config::in_range(0.0, 1.0));

@@ -14,8 +14,11 @@ struct TraceSettings {
   double sample_ratio = 1;              ///< of the traces that begin here
   std::optional<std::filesystem::path> ca;
 
+  /// kAddress: names are refused, for a program whose look-ups must not leave by another way than its spans.
+  enum class Host { kAny, kAddress };
+
   /// Binds every field to its key.
-  void declare(config::Schema& schema);
+  void declare(config::Schema& schema, Host host = Host::kAny);
   /// For a tracer; nullopt: off.
   std::optional<double> ratio() const { return endpoint ? std::optional(sample_ratio) : std::nullopt; }
 };

@@ -8,16 +8,16 @@
 
 namespace higgs::net {
 
-Tracing::Tracing(const boost::asio::any_io_executor& executor, const TraceSettings& settings,
-                 const std::string& service, const std::string& instance, RandomSource& random)
-    : tracer_(settings.ratio(), random, runtime::now) {
-  if (!settings.endpoint) return;
-  trace::Resource resource{service, kHiggsVersion, instance};
-  exporter_.emplace(executor, settings, std::move(resource), tracer_.queue(), random);
-}
+Tracing::Tracing(TraceSettings settings, const std::string& service, const std::string& instance, RandomSource& random)
+    : settings_(std::move(settings)),
+      resource_{service, kHiggsVersion, instance},
+      random_(random),
+      tracer_(settings_.ratio(), random, runtime::now) {}
 
-void Tracing::start() {
-  if (exporter_) exporter_->start();
+void Tracing::start(const boost::asio::any_io_executor& executor) {
+  if (!settings_.endpoint) return;
+  exporter_.emplace(executor, settings_, resource_, tracer_.queue(), random_);
+  exporter_->start();
 }
 
 void Tracing::set_open(bool open) {
@@ -28,6 +28,7 @@ boost::asio::awaitable<void> Tracing::stop() {
   if (!exporter_) co_return;
   auto stopping = exporter_->stop(kFarewell);
   co_await std::move(stopping);
+  exporter_.reset();
 }
 
 std::optional<TraceExportStats> Tracing::stats() const {
@@ -43,6 +44,11 @@ std::optional<trace::SpanContext> trace_parent_of(const HttpHeaders& headers) {
 
 void set_trace_parent(HttpHeaders& headers, const std::optional<trace::SpanContext>& context) {
   if (context) headers.set(trace::kTraceparent, trace::to_traceparent(*context));
+}
+
+std::vector<runtime::log::Field> trace_fields(const std::optional<trace::SpanContext>& context) {
+  if (!context) return {};
+  return {{"trace_id", to_hex(context->trace)}, {"span_id", to_hex(context->span)}};
 }
 
 }  // namespace higgs::net

@@ -33,7 +33,8 @@ json span_of(const SpanData& span) {
   if (span.parent) out["parentSpanId"] = to_hex(*span.parent);
   for (const auto& [key, value] : span.attributes) out["attributes"].push_back(attribute(key, value));
   if (span.dropped_attributes > 0) out["droppedAttributesCount"] = span.dropped_attributes;
-  if (span.failure) out["status"] = {{"code", kStatusError}, {"message", *span.failure}};
+  if (span.failure) out["status"] = {{"code", kStatusError}};
+  if (span.failure && !span.failure->empty()) out["status"]["message"] = *span.failure;
   return out;
 }
 

@@ -29,7 +29,7 @@ struct SpanData {
   WallTime start{}, end{};
   std::vector<std::pair<std::string, AttributeValue>> attributes;
   std::uint32_t dropped_attributes = 0;
-  std::optional<std::string> failure;  ///< why it did not do what it was for
+  std::optional<std::string> failure;  ///< why it did not do what it was for; may be empty
 };
 
 }  // namespace higgs::trace

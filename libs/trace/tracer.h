@@ -58,6 +58,7 @@ class Tracer {
   Span start(std::string_view name, SpanKind kind, const std::optional<SpanContext>& parent = {});
   bool on() const noexcept { return ratio_.has_value(); }
   SpanQueue& queue() noexcept { return queue_; }
+  const SpanQueue& queue() const noexcept { return queue_; }
 
  private:
   friend class Span;
