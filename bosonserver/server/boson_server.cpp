@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include "bosonserver/api/gateway.h"
@@ -19,6 +20,7 @@
 #include "bosonserver/server/relay_adapter.h"
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/scrape.h"
+#include "bosonserver/server/server_traces.h"
 #include "bosonserver/server/state_files.h"
 #include "bosonserver/server/store_watch.h"
 #include "bosonserver/server/store_worker.h"
@@ -27,6 +29,7 @@
 #include "bosonserver/stun/stun_server.h"
 #include "crypto/hash.h"
 #include "net/http_server.h"
+#include "net/tracing.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/clock.h"
 #include "runtime/files.h"
@@ -90,14 +93,15 @@ class BosonServer::Impl {
             places,       adapter, turn,           cluster.view(), random, clock,     LocalNames::of_this_machine(),
             server_id},
         ledger(
-            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster) {}
+            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster,
+            traces) {}
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
     watch.emplace(services);
-    door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps);
+    door.emplace(services, metrics, store_pool, password_pool, *relay, settings.session_rate_mbps, traces);
     api_http.emplace(io.get_executor(), tls_of(certificate), door->handlers(), net::HttpServerLimits{},
                      settings.proxies);
     metrics_http.emplace(io.get_executor(), std::nullopt, scrape_handlers());
@@ -105,6 +109,7 @@ class BosonServer::Impl {
     metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");
     start_stun();
     cluster.start(io, services, *relay, own_entry(), settings.relay_sessions);
+    tracing.start(tracing_strand);
     const auto count = settings.io_threads ? settings.io_threads : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { io.run(); });
   }
@@ -154,6 +159,7 @@ class BosonServer::Impl {
     io.stop();
     for (auto& thread : threads) thread.join();
     threads.clear();
+    tracing.abandon();
     api_http.reset();
     metrics_http.reset();
     stun.reset();
@@ -176,6 +182,8 @@ class BosonServer::Impl {
     while (relay->links() > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(kDrainPoll);
     stop_listening(*api_http);
     stop_listening(*metrics_http);
+    auto ending = tracing.stop();
+    asio::co_spawn(tracing_strand, std::move(ending), asio::use_future).get();
   }
 
   static Endpoint bind(net::HttpServer& server, const Endpoint& where, const char* what) {
@@ -206,8 +214,8 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, shared,    *relay,     paths,         *stun,
-                                  turn,     *api_http, store_pool, password_pool, *worker};
+      const ScrapeSources sources{services,  shared,     *relay,        paths,   *stun,   turn,
+                                  *api_http, store_pool, password_pool, *worker, tracing, begun};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -217,6 +225,7 @@ class BosonServer::Impl {
 
   ServerSettings settings;
   const std::function<Now()> clock;
+  const WallTime begun = runtime::now().wall;
   SystemRandom random;
   runtime::LockFile lock;
   ServerCertificate certificate;
@@ -234,6 +243,8 @@ class BosonServer::Impl {
   Services services;
   ServerMetrics metrics;
   PathStatistics paths{metrics};
+  net::Tracing tracing{settings.tracing, "bosonserver", to_string(server_id), random};
+  ServerTraces traces{tracing.tracer()};
   Maintenance maintenance{services};
   std::optional<StoreWorker> worker;
   RelayLedger ledger;
@@ -241,6 +252,7 @@ class BosonServer::Impl {
   std::optional<StoreWatch> watch;
   asio::io_context io;
   asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
+  asio::any_io_executor tracing_strand{asio::make_strand(io)};
   runtime::BlockingPool store_pool{{settings.store_threads, 1024}};
   runtime::BlockingPool password_pool{{settings.password_threads, 64}};
   std::optional<FrontDoor> door;

@@ -9,6 +9,7 @@
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/relay_gate.h"
 #include "bosonserver/server/server_metrics.h"
+#include "bosonserver/server/server_traces.h"
 #include "net/http_server.h"
 #include "runtime/blocking_pool.h"
 
@@ -17,7 +18,8 @@ namespace higgs::boson {
 class FrontDoor {
  public:
   FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
-            runtime::BlockingPool& password_pool, RelayServer& relay, std::optional<double> session_rate_mbps);
+            runtime::BlockingPool& password_pool, RelayServer& relay, std::optional<double> session_rate_mbps,
+            ServerTraces& traces);
 
   /// For the HTTP server; they refer to this object.
   net::HttpHandlers handlers();
@@ -25,8 +27,13 @@ class FrontDoor {
  private:
   boost::asio::awaitable<net::HttpResponse> answer(net::HttpRequest request);
   boost::asio::awaitable<net::UpgradeDecision> upgrade(net::HttpRequest request);
+  /// In a thread of the lane's pool, with what the log and the trace are to know of the request; nullopt: the pool is
+  /// full.
+  template <class F>
+  boost::asio::awaitable<std::optional<std::invoke_result_t<F>>> run(Lane lane, const net::HttpRequest& request,
+                                                                     const trace::Span& span, F work);
   net::UpgradeDecision admit(NodeLinkGrant grant);
-  net::UpgradeDecision admit(ClientLinkGrant grant);
+  net::UpgradeDecision admit(ClientLinkGrant grant, const trace::Span& span);
   net::UpgradeDecision admit(const ServerLinkGrant& grant);
   /// nullopt: the relay takes it.
   std::optional<net::HttpResponse> refusal(Admission admission) const;
@@ -37,6 +44,7 @@ class FrontDoor {
   runtime::BlockingPool& password_pool_;
   RelayServer& relay_;
   const std::optional<double> session_rate_mbps_;
+  ServerTraces& traces_;
   Gateway gateway_;
 };
 

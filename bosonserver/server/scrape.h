@@ -7,7 +7,8 @@
 
 namespace higgs::net {
 class HttpServer;
-}
+class Tracing;
+}  // namespace higgs::net
 namespace higgs::runtime {
 class BlockingPool;
 }
@@ -32,6 +33,8 @@ struct ScrapeSources {
   const runtime::BlockingPool& store_pool;
   const runtime::BlockingPool& password_pool;
   const StoreWorker& worker;
+  const net::Tracing& tracing;
+  WallTime started;
 };
 
 net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& metrics, const ScrapeSources& sources);
