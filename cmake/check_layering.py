@@ -15,10 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PURE = {
     "base": set(),
     "crypto": {"base"},
+    "trace": {"base"},
     "stun": {"base", "crypto"},
     "turn": {"base", "crypto", "stun"},
     "ice": {"base", "crypto", "stun"},
-    "relay": {"base", "crypto"},
+    "relay": {"base", "crypto", "trace"},
     "wireguard": {"base", "crypto"},
     "jwt": {"base", "crypto"},
     "path": {"base", "crypto", "stun", "turn", "ice", "relay"},

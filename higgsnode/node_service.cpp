@@ -68,6 +68,7 @@ NodeService::NodeService(asio::io_context& context, const Settings& settings)
       reporter_(context.get_executor(), api_http_, settings_.metrics_interval,
                 {[this] { return make_metrics_report(); }, [this] { return connection_.session_token(); },
                  [this] { return servers_.current(); }}),
+      tracing_(settings_.tracing, "higgsnode", to_string(identity_.node_id()), random_),
       route_manager_(context.get_executor()),
       started_(runtime::now().wall),
       tasks_(context.get_executor()) {
@@ -140,7 +141,7 @@ void NodeService::open_tunnel() {
     traversal_->handle_signal(session.key, message);
   };
   relay_ = std::make_unique<RelayLink>(context_.get_executor(), relay_http_, relays_, identity_.node_id(),
-                                       wireguard_->driver(), *sessions_, std::move(hooks), random_);
+                                       wireguard_->driver(), *sessions_, std::move(hooks), random_, tracing_.tracer());
 }
 
 void NodeService::log_ended(const Session& session, const std::optional<wireguard::PeerStatus>& peer) const {
@@ -357,6 +358,7 @@ asio::awaitable<Ending> NodeService::run() {
   tasks_.spawn("registration", connection_.run());
   tasks_.spawn("relay link", relay_->run());
   tasks_.spawn("metrics", reporter_.run());
+  tracing_.start(context_.get_executor());
   log::info("higgsnode is up", {{"node", to_string(identity_.node_id())},
                                 {"interface", wireguard_->name()},
                                 {"prefix", prefixes_.v4.to_string()},
@@ -404,6 +406,7 @@ asio::awaitable<bool> NodeService::stop() {
   traversal_->stop_port_mapping();
   const auto left = routing_.remove();
   for (const auto& message : left) log::error(message);
+  co_await tracing_.stop();
   api_http_.close();
   relay_http_.close();
   log::info("stopped");

@@ -24,6 +24,7 @@
 #include "higgsnode/state_directory.h"
 #include "higgsnode/wireguard_manager.h"
 #include "net/nat_type_monitor.h"
+#include "net/tracing.h"
 #include "runtime/async_event.h"
 #include "runtime/control_socket.h"
 #include "runtime/signals.h"
@@ -129,6 +130,7 @@ class NodeService final : private ConnectionEvents {
   ConnectionManager connection_;
   MetricsReporter reporter_;
   bool move_relay_ = false;
+  net::Tracing tracing_;
   std::unique_ptr<RelayLink> relay_;
   NetworkRouteManager route_manager_;
   std::unique_ptr<runtime::ControlServer> control_;

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include "net/tracing.h"
 #include "relay/control.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
@@ -23,7 +24,7 @@ constexpr std::chrono::seconds kLeaving{5};
 
 RelayLink::RelayLink(const asio::any_io_executor& executor, net::HttpClient& http, api::ServerChoice& servers,
                      const NodeId& node, tunnel::TunnelDriver& driver, SessionManager& sessions, Hooks hooks,
-                     RandomSource& random)
+                     RandomSource& random, trace::Tracer& tracer)
     : executor_(executor),
       http_(http),
       servers_(servers),
@@ -32,6 +33,7 @@ RelayLink::RelayLink(const asio::any_io_executor& executor, net::HttpClient& htt
       sessions_(sessions),
       hooks_(std::move(hooks)),
       random_(random),
+      tracer_(tracer),
       changed_(executor) {}
 
 RelayLink::~RelayLink() {
@@ -142,6 +144,27 @@ void RelayLink::on_link_closed(tunnel::LinkId link, std::uint16_t code, std::str
   });
 }
 
+/// Traced as a part of the client's connect, where the server says which; what the node does then is in no trace.
+void RelayLink::open_session(tunnel::LinkId link, const SessionId& session, const relay::SessionOpen& request) {
+  auto span = request.trace ? tracer_.start("session-open", trace::SpanKind::kServer, request.trace) : trace::Span();
+  span.set("higgs.session.id", to_string(session));
+  const log::Scope scope(net::trace_fields(span.context()));
+  const auto answer = sessions_.open(runtime::now(), link, session, request);
+  relay::ControlMessage reply{session, relay::Direction::kToClient, {}};
+  if (const auto* ready = std::get_if<relay::SessionReady>(&answer)) {
+    reply.payload = *ready;
+    span.set("higgs.session.fresh", ready->fresh);
+    log::debug("a session is served", {{"session", to_string(session)}, {"fresh", ready->fresh}});
+  } else {
+    const auto& refused = std::get<relay::SessionRefused>(answer);
+    reply.payload = refused;
+    span.fail(relay::to_string(refused.reason));
+    log::warn("a session was refused",
+              {{"session", to_string(session)}, {"reason", std::string(relay::to_string(refused.reason))}});
+  }
+  (void)driver_.send_control(link, relay::encode_control(reply));
+}
+
 void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
   if (link_ != link && leaving_ != link) return;
   const auto control = relay::parse_control(message);
@@ -151,18 +174,7 @@ void RelayLink::handle(tunnel::LinkId link, const std::string& message) {
     return;
   }
   if (const auto* open = std::get_if<relay::SessionOpen>(&control->payload); open != nullptr && control->session) {
-    const auto answer = sessions_.open(runtime::now(), link, *control->session, *open);
-    relay::ControlMessage reply{control->session, relay::Direction::kToClient, {}};
-    if (const auto* ready = std::get_if<relay::SessionReady>(&answer)) {
-      reply.payload = *ready;
-      log::debug("a session is served", {{"session", to_string(*control->session)}, {"fresh", ready->fresh}});
-    } else {
-      const auto& refused = std::get<relay::SessionRefused>(answer);
-      reply.payload = refused;
-      log::warn("a session was refused",
-                {{"session", to_string(*control->session)}, {"reason", std::string(relay::to_string(refused.reason))}});
-    }
-    (void)driver_.send_control(link, relay::encode_control(reply));
+    open_session(link, *control->session, *open);
   } else if (const auto* close = std::get_if<relay::SessionClose>(&control->payload);
              close != nullptr && control->session) {
     sessions_.close(runtime::now(), link, *control->session, *close);

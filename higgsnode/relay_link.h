@@ -19,6 +19,7 @@
 #include "net/http_client.h"
 #include "runtime/async_event.h"
 #include "runtime/backoff.h"
+#include "trace/tracer.h"
 #include "tunnel/tunnel_driver.h"
 
 namespace higgs::node {
@@ -42,7 +43,7 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   /// `servers`: where a relay may be found; it is told what came of it.
   RelayLink(const boost::asio::any_io_executor& executor, net::HttpClient& http, api::ServerChoice& servers,
             const NodeId& node, tunnel::TunnelDriver& driver, SessionManager& sessions, Hooks hooks,
-            RandomSource& random);
+            RandomSource& random, trace::Tracer& tracer);
   ~RelayLink() override;
 
   /// With what to connect, from now on; a standing link is left alone.
@@ -71,6 +72,7 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   void take_over(tunnel::LinkId link, const std::string& origin);
   void fail(const std::string& origin, const std::string& why);
   void handle(tunnel::LinkId link, const std::string& message);
+  void open_session(tunnel::LinkId link, const SessionId& session, const relay::SessionOpen& request);
   void lost(tunnel::LinkId link, std::uint16_t code, const std::string& reason);
   void move_away();
   void drop(std::optional<tunnel::LinkId>& link);
@@ -83,6 +85,7 @@ class RelayLink final : private tunnel::RelayLinkEvents {
   SessionManager& sessions_;
   Hooks hooks_;
   RandomSource& random_;
+  trace::Tracer& tracer_;
   runtime::AsyncEvent changed_;
   runtime::Backoff backoff_;
   std::string token_;

@@ -46,7 +46,7 @@ class Link : public testing::Test {
         peers_(driver_),
         sessions_(peers_, {IpPrefix::parse("10.80.0.0/16").value(), std::nullopt}, 10),
         servers_(server_.url()),
-        link_(context_.get_executor(), http_, servers_, node(), driver_, sessions_, hooks(), random_),
+        link_(context_.get_executor(), http_, servers_, node(), driver_, sessions_, hooks(), random_, tracer_),
         tasks_(context_.get_executor()) {
     sessions_.set_policy_in_force(true);
     tasks_.spawn("link", link_.run());
@@ -72,9 +72,10 @@ class Link : public testing::Test {
     ASSERT_TRUE(until([&] { return ups_ == 1; }));
   }
   static SessionId session() { return SessionId(Uuid::parse("00000000-0000-4000-8000-000000000001").value()); }
-  static std::string open(relay::Channel channel) {
+  static std::string open(relay::Channel channel, const std::optional<trace::SpanContext>& trace = {}) {
     relay::SessionOpen request;
     request.channel = channel;
+    request.trace = trace;
     request.wireguard_public_key.bytes[0] = std::byte{1};
     request.addresses = {IpPrefix::parse("10.80.1.1").value()};
     return relay::encode_control({session(), relay::Direction::kToNode, request});
@@ -85,6 +86,7 @@ class Link : public testing::Test {
   }
 
   SystemRandom random_;
+  trace::Tracer tracer_{1.0, random_, runtime::now};
   boost::asio::io_context context_;
   FakeServer server_;
   net::HttpClient http_;
@@ -105,6 +107,26 @@ TEST_F(Link, ConnectsWithTheTokenAndTheSubProtocol) {
   EXPECT_EQ(server_.upgrades[0].headers.get("Authorization"), "Bearer token");
   EXPECT_EQ(server_.upgrades[0].headers.get("Sec-WebSocket-Protocol"), "higgs-relay.1");
   EXPECT_TRUE(link_.status().up);
+}
+
+TEST_F(Link, ASessionThatIsOpenedIsAPartOfTheServersTrace) {
+  connect();
+  const auto parent = trace::parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  driver_.events->on_control(driver_.last, open(3, parent));
+  ASSERT_TRUE(until([&] { return driver_.sent.size() == 1; }));
+  driver_.events->on_control(driver_.last, open(4));
+  ASSERT_TRUE(until([&] { return driver_.sent.size() == 2; }));
+  sessions_.drain();
+  driver_.events->on_control(driver_.last, open(5, parent));
+  ASSERT_TRUE(until([&] { return driver_.sent.size() == 3; }));
+  const auto spans = tracer_.queue().take(10);
+  ASSERT_EQ(spans.size(), 2u) << "nothing begins a trace here";
+  EXPECT_EQ(spans[0].name, "session-open");
+  EXPECT_EQ(spans[0].kind, trace::SpanKind::kServer);
+  EXPECT_EQ(spans[0].context.trace, parent->trace);
+  EXPECT_EQ(spans[0].parent, parent->span);
+  EXPECT_FALSE(spans[0].failure);
+  EXPECT_EQ(spans[1].failure, "draining");
 }
 
 TEST_F(Link, ServesASessionThatIsOpened) {

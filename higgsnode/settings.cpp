@@ -97,6 +97,7 @@ void declare(config::Schema& schema, Settings& s) {
   schema.add("privacy.anonymize_ips", s.privacy.anonymize_ips, {.description = "log addresses as /24 and /48 only"});
   schema.add("privacy.log_metadata", s.privacy.log_metadata,
              {.description = "log start, end and bytes of sessions; destinations are never logged"});
+  s.tracing.declare(schema);
   schema.add_rule([&s]() -> std::optional<config::Problem> {
     if (s.latitude.has_value() == s.longitude.has_value()) return std::nullopt;
     return config::Problem{"", s.latitude ? "longitude" : "latitude", "is needed with the other one"};

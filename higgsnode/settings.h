@@ -10,6 +10,7 @@
 
 #include "base/ip.h"
 #include "config/schema.h"
+#include "net/trace_settings.h"
 #include "runtime/log.h"
 
 namespace higgs::node {
@@ -49,6 +50,7 @@ struct Settings {
   std::chrono::seconds metrics_interval{60};
   EgressSettings egress;
   PrivacySettings privacy;
+  net::TraceSettings tracing;
 };
 
 void declare(config::Schema& schema, Settings& settings);

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "net/server_probe.h"
+#include "net/tracing.h"
 #include "runtime/clock.h"
 #include "runtime/deadline.h"
 #include "runtime/files.h"
@@ -139,6 +140,7 @@ awaitable<Outcome<std::string>> ApiClient::call(std::string method, std::string 
   net::HttpHeaders headers;
   if (!body.empty()) headers.set("Content-Type", "application/json");
   if (with_token) headers.set("Authorization", "Bearer " + std::string(account_.access_token.reveal()));
+  net::set_trace_parent(headers, trace_);
   const auto tries = servers_.origins().size();
   for (std::size_t attempt = 1;; ++attempt) {
     const std::string origin = servers_.choose(runtime::now().monotonic, random_);
@@ -313,6 +315,7 @@ awaitable<Outcome<net::UpgradedSocket>> ApiClient::open_relay(const api::Selecte
   const std::string url = relay_url(route);
   net::HttpHeaders headers;
   headers.set("Authorization", "Bearer " + token);
+  net::set_trace_parent(headers, trace_);
   auto upgrading = http_.upgrade(url, std::move(headers), "higgs-relay.1");
   auto socket = co_await std::move(upgrading);
   if (socket) {

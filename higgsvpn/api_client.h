@@ -21,6 +21,7 @@
 #include "higgsvpn/account.h"
 #include "higgsvpn/failure.h"
 #include "net/http_client.h"
+#include "trace/context.h"
 
 namespace higgs::vpn {
 
@@ -55,6 +56,8 @@ class ApiClient {
   /// The link of open_relay() has died, or its server asked to leave: the next one is made elsewhere if it can be.
   void relay_lost();
   void relay_drains();
+  /// Requests from now on are a part of that trace; nullopt: of none.
+  void follow(const std::optional<trace::SpanContext>& context) { trace_ = context; }
   /// How far away the servers are; nothing is done where there is one.
   boost::asio::awaitable<void> measure_servers(std::chrono::milliseconds deadline);
   const Account& account() const noexcept { return account_; }
@@ -81,6 +84,7 @@ class ApiClient {
   SystemRandom random_;
   api::ServerChoice servers_;
   std::string relay_origin_;  ///< of the last link
+  std::optional<trace::SpanContext> trace_;
 };
 
 }  // namespace higgs::vpn

@@ -36,6 +36,7 @@ class FakeServer {
   std::string good_refresh = "refresh-0";
   bool revoked = false, down = false, wants_code = false;
   std::vector<api::RelayServer> relay_servers;
+  std::vector<std::string> traceparents;  ///< of requests for nodes; empty where there was none
   int refreshes = 0, node_lists = 0;
   std::int64_t lifetime = 900;
 
@@ -80,6 +81,7 @@ class FakeServer {
     }
     if (request.path == "/api/v1/nodes") {
       ++node_lists;
+      traceparents.emplace_back(request.headers.get("traceparent").value_or(""));
       api::NodeList list;
       if (request.query.empty()) list.next_cursor = "a b";
       co_return json(api::encode(list), 200);
@@ -239,6 +241,19 @@ TEST_F(TwoServers, AFallenLinkIsMadeAtTheOther) {
   client_->relay_lost();
   EXPECT_FALSE(run(context_, client_->open_relay(route, "token", status)));
   EXPECT_NE(client_->server(), first);
+}
+
+TEST_F(ApiClientTest, RequestsNameTheTraceTheyBelongTo) {
+  server_.good_access = {"access-0"};
+  account_.access_expires_at = unix_seconds(runtime::now().wall) + 900;
+  auto client = this->client();
+  const std::string text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  EXPECT_TRUE(run(context_, client->nodes({})));
+  client->follow(trace::parse_traceparent(text));
+  EXPECT_TRUE(run(context_, client->nodes({})));
+  client->follow(std::nullopt);
+  EXPECT_TRUE(run(context_, client->nodes({})));
+  EXPECT_EQ(server_.traceparents, (std::vector<std::string>{"", "", text, text, "", ""}));
 }
 
 TEST_F(ApiClientTest, AnotherServersCertificateGetsNothing) {

@@ -59,6 +59,7 @@ Connection::Connection(const asio::any_io_executor& executor, const StateDirecto
       network_(network),
       options_(std::move(options)),
       observer_(observer),
+      trace_(executor, options_.tracing, random_),
       trust_(state.nodes()),
       stale_sessions_(state.sessions()),
       wake_(executor),
@@ -83,6 +84,7 @@ awaitable<void> Connection::wait_for_stop() {
 
 awaitable<Outcome<void>> Connection::run() {
   using namespace asio::experimental::awaitable_operators;
+  trace_.tunnel_down(false);
   const auto prepared = co_await prepare();
   Outcome<void> result;
   if (prepared) {
@@ -179,6 +181,10 @@ awaitable<Failure> Connection::do_what_the_machine_says() {
     take_events();
     sample();
     publish();
+    if (machine_->state() == State::kConnected)
+      trace_.tunnel_up();
+    else
+      trace_.tunnel_down(machine_->was_up());
     if (machine_->state() == State::kConnected && !stale_sessions_.empty()) co_await end_stale_sessions();
     const ConnectionMachine::Action action = machine_->next(now());
     switch (action.what) {
@@ -220,6 +226,7 @@ awaitable<void> Connection::request_route() {
   request.target_node_id = options_.node;
   request.requirements = options_.requirements;
   request.client_network_info = network_info();
+  api_->follow(trace_.begin_step("route"));
   auto asking = api_->request_route(request);
   auto answer = co_await std::move(asking);
   if (!answer && answer.error().code == ExitCode::kFailure && !stale_sessions_.empty()) {
@@ -228,10 +235,13 @@ awaitable<void> Connection::request_route() {
     auto again = api_->request_route(request);
     answer = co_await std::move(again);
   }
+  api_->follow(std::nullopt);
   if (!answer) {
+    trace_.step_failed(answer.error());
     machine_->route_failed(now(), answer.error());
     co_return;
   }
+  trace_.end_step();
   const api::SelectedRoute& route = answer->selected_route;
   // On record before it is used: a crash from here on must not leave it to others.
   stale_sessions_.push_back(route.session_id);
@@ -249,17 +259,23 @@ awaitable<void> Connection::request_route() {
 
 awaitable<void> Connection::open_link() {
   unsigned status = 0;
+  api_->follow(trace_.begin_step("relay link"));
   auto opening = api_->open_relay(session_->route(), session_->token(), status);
   auto socket = co_await std::move(opening);
+  api_->follow(std::nullopt);
   if (!socket) {
+    trace_.step_failed(socket.error());
     machine_->link_failed(now(), status, socket.error());
     co_return;
   }
   const auto attached = session_->attach(std::move(*socket), *this);
   if (!attached) {
+    trace_.step_failed(attached.error());
     machine_->link_failed(now(), 0, attached.error());
     co_return;
   }
+  trace_.end_step();
+  trace_.link_opened();
   machine_->link_opened(now());
   next_sample_ = now();
 }
@@ -292,6 +308,8 @@ awaitable<void> Connection::end_stale_sessions() {
 
 awaitable<Outcome<void>> Connection::finish(Outcome<void> result) {
   const bool was_up = machine_ && machine_->was_up();
+  // While the tunnel stands: what is traced leaves through it or not at all.
+  co_await trace_.stop();
   session_.reset();
   if (api_) {
     stale_sessions_ = state_.sessions();
@@ -399,6 +417,7 @@ void Connection::sample() {
   if (peer && peer->has_session && peer->last_handshake && peer->last_handshake != last_handshake_) {
     last_handshake_ = peer->last_handshake;
     machine_->handshake_completed();
+    trace_.handshake_done();
   } else if (peer && !peer->has_session) {
     machine_->handshake_lost(now());
   }

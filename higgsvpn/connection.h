@@ -22,6 +22,7 @@
 #include "api/routing.h"
 #include "base/random.h"
 #include "higgsvpn/api_client.h"
+#include "higgsvpn/connect_trace.h"
 #include "higgsvpn/connection_machine.h"
 #include "higgsvpn/connection_report.h"
 #include "higgsvpn/local_network.h"
@@ -39,6 +40,7 @@ struct ConnectOptions {
   bool kill_switch = true;
   bool allow_lan = false;
   path::Policy path = path::Policy::kAuto;
+  net::TraceSettings tracing;
 };
 
 class Connection : private tunnel::RelayLinkEvents {
@@ -125,6 +127,7 @@ class Connection : private tunnel::RelayLinkEvents {
   ConnectOptions options_;
   ConnectionObserver& observer_;
   SystemRandom random_;
+  ConnectTrace trace_;
   NodeTrust trust_;
   std::unique_ptr<ApiClient> api_;
   std::unique_ptr<ConnectionMachine> machine_;

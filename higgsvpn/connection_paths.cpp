@@ -58,6 +58,7 @@ Outcome<void> Connection::adopt(const api::SelectedRoute& route, const crypto::P
   const auto led = network_.lead_into(addresses);
   if (!led) return led.error();
   session_ = std::move(*session);
+  trace_.session_begun(route.session_id, options_.path != path::Policy::kRelayOnly);
   session_->set_network(host_network_, false, port_step());
   if (!route.stun_servers.empty())
     ask_about_nat(net::StunServerName{route.stun_servers.front().host, route.stun_servers.front().port});
@@ -75,6 +76,7 @@ void Connection::take(const PathEvent& event) {
   const auto& path = event.report.path;
   runtime::log::info("the tunnel's path", {{"path", path ? path::to_string(*path) : "none"},
                                            {"reason", path::to_string(event.report.reason)}});
+  trace_.path_taken(path);
   follow_path();
   // Without the relay the first handshake had nowhere to go.
   if (!path || options_.path != path::Policy::kDirectOnly) return;

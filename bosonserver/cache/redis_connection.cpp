@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "runtime/async_event.h"
 #include "runtime/clock.h"
+#include "runtime/latency_meter.h"
 #include "runtime/task_group.h"
 
 namespace higgs::boson {
@@ -69,6 +70,7 @@ class RedisConnection::Impl {
   std::vector<Job> inbox;
   std::size_t queued = 0, queued_bytes = 0;
 
+  runtime::LatencyMeter calls;
   std::atomic<std::uint64_t> commands = 0, failures = 0, timeouts = 0, dropped = 0;
 
   // The link's thread only.
@@ -242,6 +244,7 @@ RedisConnection::~RedisConnection() = default;
 void RedisConnection::send(const RedisCommand& command, Done done) { impl_->send(command, std::move(done)); }
 
 Result<RedisReply> RedisConnection::call(const RedisCommand& command) {
+  const runtime::LatencyMeter::Timer timer(impl_->calls);
   // Shared: the caller may be gone before set_value() has returned.
   const auto promise = std::make_shared<std::promise<Result<RedisReply>>>();
   auto future = promise->get_future();
@@ -267,6 +270,7 @@ RedisStats RedisConnection::stats() const {
   stats.timeouts = impl_->timeouts;
   stats.reconnects = impl_->link.reconnects();
   stats.dropped = impl_->dropped;
+  stats.calls = impl_->calls.buckets();
   return stats;
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/latency_buckets.h"
 #include "bosonserver/cache/redis_link.h"
 
 namespace higgs::boson {
@@ -36,6 +37,7 @@ struct RedisStats {
   std::uint64_t timeouts = 0;  ///< connections given up because an answer did not come in time
   std::uint64_t reconnects = 0;
   std::uint64_t dropped = 0;  ///< commands refused at a limit of ours
+  LatencyBuckets calls{};     ///< how long those waited who wait for an answer
 };
 
 class RedisConnection {

@@ -151,7 +151,7 @@ RelayStats RelayServer::stats() const {
     sum.bytes += part.bytes;
     for (std::size_t i = 0; i < relay::kDropReasons; ++i) sum.drops.packets[i] += part.drops.packets[i];
     sum.delay.messages += part.delay.messages;
-    sum.delay.sum += part.delay.sum;
+    sum.delay.waits.add(part.delay.waits);
     sum.delay.maximum = std::max(sum.delay.maximum, part.delay.maximum);
     sum.queued_bytes += part.queued_bytes;
     sum.malformed += part.malformed;

@@ -7,6 +7,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/version.h"
 #include "bosonserver/cache/testing/redis_server.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/relay_ledger.h"
@@ -56,6 +57,8 @@ class Background : public ServerFixture {
   ServerMetrics metrics_;
   PathStatistics paths_{metrics_};
   NoWatch nodes_;
+  trace::Tracer tracer_{std::nullopt, random_, runtime::now};
+  ServerTraces traces_{tracer_};
 
   std::string metrics() {
     boost::asio::ip::tcp::socket socket(io_);
@@ -81,7 +84,7 @@ TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   const auto session = open_session();
   TurnDesk turn(settings_, random_);
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, traces_);
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kEnded, {10, 20, 1, 2});
   auto row = services().store.session(session);
@@ -98,7 +101,7 @@ TEST_F(Background, TheLedgerKeepsTheLastPathOfASession) {
   TurnDesk turn(settings_, random_);
   std::vector<std::function<void()>> jobs;
   RelayLedger ledger(
-      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_, nodes_);
+      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_, nodes_, traces_);
   // As fast as a client may talk: one job, which writes the last.
   for (int i = 0; i < 100; ++i) ledger.on_path_changed(session, i % 2 == 0 ? "turn" : "direct-v4");
   ASSERT_EQ(jobs.size(), 1u);
@@ -117,7 +120,7 @@ TEST_F(Background, TurnKnowsASessionThatOpensAfterARestartUntilItEnds) {
   const auto row = services().store.session(session);
   TurnDesk turn(settings_, random_);  // as of a server that did not admit it
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, traces_);
   auto& sessions = *turn.sessions();
   const auto user = sessions.issue(session, row->expires_at).username;
   EXPECT_FALSE(sessions.password(now().wall, user));
@@ -177,13 +180,13 @@ TEST_F(Background, AFullQueueIs503) {
   start();
   TurnDesk turn(settings_, random_);
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, traces_);
   RelayOptions options;
   options.workers = 1;
   RelayServer relay(options, ledger);
   runtime::BlockingPool full({1, 0}), other({1, 0});
   OverloadGate overload;
-  FrontDoor door(services(), metrics_, full, other, overload, relay, std::nullopt);
+  FrontDoor door(services(), metrics_, full, other, overload, relay, std::nullopt, traces_);
   net::HttpRequest request;
   request.method = "GET";
   request.path = "/healthz";
@@ -209,6 +212,15 @@ TEST_F(Background, MetricsHaveAListenerOfTheirOwn) {
   EXPECT_NE(answer.find("higgs_cache_up 1"), std::string::npos);
   EXPECT_EQ(answer.find("higgs_cache_commands_total"), std::string::npos) << "there is no Redis";
   EXPECT_NE(answer.find("higgs_relay_dropped_packets_total"), std::string::npos);
+  for (const std::string line : {"higgs_build_info{version=\"" + std::string(kHiggsVersion) + "\"} 1",
+                                 std::string("process_start_time_seconds "),
+                                 std::string("higgs_store_call_duration_seconds_bucket{le=\"0.0001\"} "),
+                                 std::string("higgs_relay_queue_delay_seconds_bucket{le=\"+Inf\"} 0"),
+                                 std::string("higgs_pool_wait_seconds_count{pool=\"store\"} "),
+                                 std::string("higgs_relayed_bytes_total{path=\"turn\"} 0"),
+                                 std::string("higgs_log_lines_total{level=\"error\"} ")})
+    EXPECT_NE(answer.find("\n" + line), std::string::npos) << line;
+  EXPECT_EQ(answer.find("higgs_trace_spans_total"), std::string::npos) << "nothing is traced";
   EXPECT_NE(answer.find("higgs_session_paths{path=\"direct_v6\"} 0"), std::string::npos);
   EXPECT_NE(answer.find("higgs_path_changes_total{from=\"direct_v4\",to=\"relay\"} 0"), std::string::npos);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include "bosonserver/api/gateway.h"
@@ -22,6 +23,7 @@
 #include "bosonserver/server/relay_adapter.h"
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/scrape.h"
+#include "bosonserver/server/server_traces.h"
 #include "bosonserver/server/state_files.h"
 #include "bosonserver/server/store_watch.h"
 #include "bosonserver/server/store_worker.h"
@@ -30,6 +32,7 @@
 #include "bosonserver/stun/stun_server.h"
 #include "crypto/hash.h"
 #include "net/http_server.h"
+#include "net/tracing.h"
 #include "runtime/blocking_pool.h"
 #include "runtime/clock.h"
 #include "runtime/files.h"
@@ -101,14 +104,15 @@ class BosonServer::Impl {
             places,       adapter, turn,           cluster.view(), random, clock,     LocalNames::of_this_machine(),
             server_id},
         ledger(
-            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster) {}
+            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster,
+            traces) {}
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
     watch.emplace(services);
-    door.emplace(services, metrics, store_pool, password_pool, overload, *relay, settings.session_rate_mbps);
+    door.emplace(services, metrics, store_pool, password_pool, overload, *relay, settings.session_rate_mbps, traces);
     auto handlers = door->handlers();
     handlers.has_room_for_connection = [this] { return overload.has_memory(OverloadGate::kForConnections); };
     handlers.has_room_for_request = [this] { return overload.has_memory(OverloadGate::kForRequests); };
@@ -123,6 +127,7 @@ class BosonServer::Impl {
     metrics_endpoint = bind(*metrics_http, settings.metrics_listen, "metrics");
     start_stun();
     cluster.start(io, services, *relay, own_entry(), settings.relay_sessions);
+    tracing.start(tracing_strand);
     const auto count = settings.io_threads ? settings.io_threads : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < count; ++i) {
       threads.emplace_back([this] {
@@ -178,6 +183,7 @@ class BosonServer::Impl {
     for (auto& thread : threads) thread.join();
     threads.clear();
     overload_watch.reset();
+    tracing.abandon();
     api_http.reset();
     metrics_http.reset();
     stun.reset();
@@ -200,6 +206,8 @@ class BosonServer::Impl {
     while (relay->links() > 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(kDrainPoll);
     stop_listening(*api_http);
     stop_listening(*metrics_http);
+    auto ending = tracing.stop();
+    asio::co_spawn(tracing_strand, std::move(ending), asio::use_future).get();
   }
 
   static Endpoint bind(net::HttpServer& server, const Endpoint& where, const char* what) {
@@ -241,7 +249,9 @@ class BosonServer::Impl {
                                   password_pool,
                                   overload,
                                   settings.memory_bytes(),
-                                  *worker};
+                                  *worker,
+                                  tracing,
+                                  begun};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -251,6 +261,7 @@ class BosonServer::Impl {
 
   ServerSettings settings;
   const std::function<Now()> clock;
+  const WallTime begun = runtime::now().wall;
   SystemRandom random;
   runtime::LockFile lock;
   ServerCertificate certificate;
@@ -268,6 +279,8 @@ class BosonServer::Impl {
   Services services;
   ServerMetrics metrics;
   PathStatistics paths{metrics};
+  net::Tracing tracing{settings.tracing, "bosonserver", to_string(server_id), random};
+  ServerTraces traces{tracing.tracer()};
   Maintenance maintenance{services};
   std::optional<StoreWorker> worker;
   RelayLedger ledger;
@@ -275,6 +288,7 @@ class BosonServer::Impl {
   std::optional<StoreWatch> watch;
   asio::io_context io;
   asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
+  asio::any_io_executor tracing_strand{asio::make_strand(io)};
   runtime::BlockingPool store_pool{{.threads = settings.store_threads, .queued = kStoreQueue, .nice = kControlNice}};
   runtime::BlockingPool password_pool{
       {.threads = settings.password_threads, .queued = kPasswordQueue, .wait = kPasswordWait, .nice = kPasswordNice}};

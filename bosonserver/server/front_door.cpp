@@ -2,6 +2,7 @@
 
 #include "bosonserver/api/answers.h"
 #include "bosonserver/cluster/cascade_dialer.h"
+#include "net/tracing.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -10,16 +11,24 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::int64_t kOverloadRetrySeconds = 5;
+constexpr unsigned kSwitchingProtocols = 101;
 
 net::HttpResponse overloaded() {
   return later(503, "overloaded", "The server has too much to do", kOverloadRetrySeconds);
+}
+
+/// Of every line that is written while the request is worked on.
+std::vector<runtime::log::Field> log_fields(const net::HttpRequest& request, const trace::Span& span) {
+  auto fields = net::trace_fields(span.context());
+  fields.emplace_back("request", request.request_id);
+  return fields;
 }
 
 }  // namespace
 
 FrontDoor::FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
                      runtime::BlockingPool& password_pool, OverloadGate& overload, RelayServer& relay,
-                     std::optional<double> session_rate_mbps)
+                     std::optional<double> session_rate_mbps, ServerTraces& traces)
     : services_(services),
       metrics_(metrics),
       store_pool_(store_pool),
@@ -27,6 +36,7 @@ FrontDoor::FrontDoor(Services& services, ServerMetrics& metrics, runtime::Blocki
       overload_(overload),
       relay_(relay),
       session_rate_mbps_(session_rate_mbps),
+      traces_(traces),
       gateway_(services) {}
 
 net::HttpHandlers FrontDoor::handlers() {
@@ -36,61 +46,86 @@ net::HttpHandlers FrontDoor::handlers() {
   return handlers;
 }
 
+template <class F>
+asio::awaitable<std::optional<std::invoke_result_t<F>>> FrontDoor::run(Lane lane, const net::HttpRequest& request,
+                                                                       const trace::Span& span, F work) {
+  const bool password = lane == Lane::kPassword;
+  const auto begin = runtime::now().monotonic;
+  auto waiting = traces_.step("wait for a thread", span);
+  auto watched = [&] {
+    metrics_.observe_pool_wait(password ? "password" : "store", runtime::now().monotonic - begin);
+    waiting.end();
+    const auto working = traces_.step("work", span);
+    const runtime::log::Scope scope(log_fields(request, working.context() ? working : span));
+    return work();
+  };
+  auto running = (password ? password_pool_ : store_pool_).run(watched);
+  co_return co_await std::move(running);
+}
+
 asio::awaitable<net::HttpResponse> FrontDoor::answer(net::HttpRequest request) {
   const auto begin = runtime::now().monotonic;
   auto match = match_endpoint(request.method, request.path);
   const ApiEndpoint* endpoint = match.endpoint;
+  auto span = traces_.request(request, endpoint);
   net::HttpResponse response = overloaded();
   if (overload_.take(endpoint ? endpoint->work : Work::kAnonymous)) {
-    auto passing = pass(gateway_.begin(request, std::move(match)));
+    auto passing = pass(gateway_.begin(request, std::move(match)), request, span);
     response = co_await std::move(passing);
   }
   const auto took = runtime::now().monotonic - begin;
+  ServerTraces::answered(span, response.status);
   metrics_.count_request(endpoint ? request.method : "other", endpoint ? endpoint->path : "other", response.status,
                          took);
-  runtime::log::debug("answered", {{"request", request.request_id},
-                                   {"method", request.method},
+  const runtime::log::Scope scope(log_fields(request, span));
+  runtime::log::debug("answered", {{"method", request.method},
                                    {"path", request.path},
                                    {"status", response.status},
                                    {"ms", std::chrono::duration<double, std::milli>(took).count()}});
   co_return response;
 }
 
-asio::awaitable<net::HttpResponse> FrontDoor::pass(Passage passage) {
+asio::awaitable<net::HttpResponse> FrontDoor::pass(Passage passage, const net::HttpRequest& request,
+                                                   const trace::Span& span) {
   const bool hashes = passage.endpoint && passage.endpoint->lane == Lane::kPassword;
   auto first = [this, &passage, hashes] {
     auto refused = gateway_.check(passage);
     return refused || hashes ? std::move(refused) : gateway_.handle(passage);
   };
-  auto checking = store_pool_.run(first);
+  auto checking = run(Lane::kStore, request, span, first);
   auto checked = co_await std::move(checking);
   if (!checked) co_return overloaded();
   if (*checked) co_return std::move(**checked);
   auto second = [this, &passage] { return gateway_.handle(passage); };
-  auto handling = password_pool_.run(second);
+  auto handling = run(Lane::kPassword, request, span, second);
   auto handled = co_await std::move(handling);
   co_return handled ? std::move(*handled) : overloaded();
 }
 
 asio::awaitable<net::UpgradeDecision> FrontDoor::upgrade(net::HttpRequest request) {
+  const auto begin = runtime::now().monotonic;
+  const auto match = match_endpoint("GET", request.path);
+  auto span = traces_.request(request, match.endpoint);
   auto work = [this, &request] { return authorise_relay_link(services_, request, session_rate_mbps_); };
   std::optional<RelayGrant> granted;
   if (overload_.take(Work::kRenewal)) {
-    auto running = store_pool_.run(work);
+    auto running = run(Lane::kStore, request, span, work);
     granted = co_await std::move(running);
   }
   net::UpgradeDecision decision = overloaded();
   if (granted) {
     if (auto* response = std::get_if<net::HttpResponse>(&*granted)) decision = std::move(*response);
     if (auto* node = std::get_if<NodeLinkGrant>(&*granted)) decision = admit(*node);
-    if (auto* client = std::get_if<ClientLinkGrant>(&*granted)) decision = admit(*client);
+    if (auto* client = std::get_if<ClientLinkGrant>(&*granted)) decision = admit(*client, span);
     if (auto* server = std::get_if<ServerLinkGrant>(&*granted)) decision = admit(*server);
   }
   const auto* refused = std::get_if<net::HttpResponse>(&decision);
-  const unsigned status = refused ? refused->status : 101;
-  const auto match = match_endpoint("GET", request.path);
-  metrics_.count_request("GET", match.endpoint ? match.endpoint->path : "other", status, {});
-  if (refused) runtime::log::info("a relay link was refused", {{"request", request.request_id}, {"status", status}});
+  const unsigned status = refused ? refused->status : kSwitchingProtocols;
+  ServerTraces::answered(span, status);
+  metrics_.count_request("GET", match.endpoint ? match.endpoint->path : "other", status,
+                         runtime::now().monotonic - begin);
+  const runtime::log::Scope scope(log_fields(request, span));
+  if (refused) runtime::log::info("a relay link was refused", {{"status", status}});
   co_return decision;
 }
 
@@ -118,10 +153,13 @@ net::UpgradeDecision FrontDoor::admit(const NodeLinkGrant& grant) {
                             }};
 }
 
-net::UpgradeDecision FrontDoor::admit(const ClientLinkGrant& grant) {
+net::UpgradeDecision FrontDoor::admit(const ClientLinkGrant& grant, const trace::Span& span) {
   if (auto refused = refusal(relay_.admit_client(grant.ticket.session, grant.token_iat))) return std::move(*refused);
-  return net::UpgradeAccept{std::string(kRelaySubprotocol), [this, grant](net::UpgradedSocket socket) {
-                              relay_.take_client_link(grant.ticket, grant.token_iat, std::move(socket));
+  return net::UpgradeAccept{std::string(kRelaySubprotocol),
+                            [this, grant, request = span.context()](net::UpgradedSocket socket) {
+                              auto ticket = grant.ticket;
+                              ticket.trace = traces_.session_opening(ticket.session, ticket.node, request);
+                              relay_.take_client_link(std::move(ticket), grant.token_iat, std::move(socket));
                             }};
 }
 

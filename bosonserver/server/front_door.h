@@ -10,6 +10,7 @@
 #include "bosonserver/server/overload_gate.h"
 #include "bosonserver/server/relay_gate.h"
 #include "bosonserver/server/server_metrics.h"
+#include "bosonserver/server/server_traces.h"
 #include "net/http_server.h"
 #include "runtime/blocking_pool.h"
 
@@ -19,7 +20,7 @@ class FrontDoor {
  public:
   FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
             runtime::BlockingPool& password_pool, OverloadGate& overload, RelayServer& relay,
-            std::optional<double> session_rate_mbps);
+            std::optional<double> session_rate_mbps, ServerTraces& traces);
 
   /// For the HTTP server; they refer to this object.
   net::HttpHandlers handlers();
@@ -27,10 +28,16 @@ class FrontDoor {
  private:
   boost::asio::awaitable<net::HttpResponse> answer(net::HttpRequest request);
   /// On the pools, one step after the other.
-  boost::asio::awaitable<net::HttpResponse> pass(Passage passage);
+  boost::asio::awaitable<net::HttpResponse> pass(Passage passage, const net::HttpRequest& request,
+                                                 const trace::Span& span);
   boost::asio::awaitable<net::UpgradeDecision> upgrade(net::HttpRequest request);
+  /// In a thread of the lane's pool, with what the log and the trace are to know of the request; nullopt: the pool is
+  /// full.
+  template <class F>
+  boost::asio::awaitable<std::optional<std::invoke_result_t<F>>> run(Lane lane, const net::HttpRequest& request,
+                                                                     const trace::Span& span, F work);
   net::UpgradeDecision admit(const NodeLinkGrant& grant);
-  net::UpgradeDecision admit(const ClientLinkGrant& grant);
+  net::UpgradeDecision admit(const ClientLinkGrant& grant, const trace::Span& span);
   net::UpgradeDecision admit(const ServerLinkGrant& grant);
   /// nullopt: the relay takes it.
   std::optional<net::HttpResponse> refusal(Admission admission) const;
@@ -42,6 +49,7 @@ class FrontDoor {
   OverloadGate& overload_;
   RelayServer& relay_;
   const std::optional<double> session_rate_mbps_;
+  ServerTraces& traces_;
   Gateway gateway_;
 };
 

@@ -98,7 +98,7 @@ TEST_F(PathLedger, TheLedgerTellsWhatTheRelayReports) {
   TurnDesk turn(settings_, random_);
   NoWatch nodes;
   RelayLedger ledger(
-      services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths, nodes);
+      services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths, nodes, traces);
   const SessionId session;
   ledger.on_session_opened(session, NodeId());
   ledger.on_path_changed(session, "direct-v4");

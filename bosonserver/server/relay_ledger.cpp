@@ -1,5 +1,6 @@
 #include "bosonserver/server/relay_ledger.h"
 
+#include "net/tracing.h"
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -25,16 +26,19 @@ void RelayLedger::restore_turn(SessionId id) {
 }
 
 void RelayLedger::on_session_ready(SessionId session, NodeId node) {
+  const log::Scope scope(net::trace_fields(traces_.session_ready(session)));
   log::info("a session is ready", {{"session", to_string(session)}, {"node", to_string(node)}});
 }
 
 void RelayLedger::on_session_refused(SessionId session, NodeId node, relay::RefusalReason reason) {
+  const log::Scope scope(net::trace_fields(traces_.session_refused(session, reason)));
   log::info("a node refused a session",
             {{"session", to_string(session)}, {"node", to_string(node)}, {"reason", relay::to_string(reason)}});
 }
 
 void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) {
   statistics_.ended(session);
+  traces_.session_ended(session);
   log::info("a session left the relay", {{"session", to_string(session)},
                                          {"node", to_string(node)},
                                          {"reason", relay::to_string(reason)},

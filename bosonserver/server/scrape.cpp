@@ -1,5 +1,6 @@
 #include "bosonserver/server/scrape.h"
 
+#include "base/version.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/cache/shared_state.h"
 #include "bosonserver/relay/relay_server.h"
@@ -9,7 +10,9 @@
 #include "bosonserver/server/turn_desk.h"
 #include "bosonserver/stun/stun_server.h"
 #include "net/http_server.h"
+#include "net/tracing.h"
 #include "runtime/blocking_pool.h"
+#include "runtime/log.h"
 #include "runtime/memory_use.h"
 
 namespace higgs::boson {
@@ -21,13 +24,16 @@ class Samples {
   void counter(std::string name, std::string help, double value) { add(std::move(name), std::move(help), value, true); }
   void labelled(std::string name, std::string help, bool counter, std::string label, std::string label_value,
                 double value) {
-    list.push_back({std::move(name), std::move(help), value, counter, std::move(label), std::move(label_value)});
+    list.push_back({std::move(name), std::move(help), value, counter, std::move(label), std::move(label_value), {}});
+  }
+  void latency(std::string name, std::string help, const LatencyBuckets& latency) {
+    list.push_back({std::move(name), std::move(help), 0, false, {}, {}, latency});
   }
   std::vector<Sample> list;
 
  private:
   void add(std::string name, std::string help, double value, bool counter) {
-    list.push_back({std::move(name), std::move(help), value, counter, {}, {}});
+    list.push_back({std::move(name), std::move(help), value, counter, {}, {}, {}});
   }
 };
 
@@ -46,9 +52,7 @@ void add_relay(Samples& out, const RelayStats& relay) {
     out.labelled("higgs_relay_dropped_packets_total", "Packets dropped", true, "reason",
                  std::string(relay::to_string(reason)), static_cast<double>(relay.drops[reason]));
   }
-  out.counter("higgs_relay_queue_delay_seconds_total", "Time that messages waited",
-              std::chrono::duration<double>(relay.delay.sum).count());
-  out.counter("higgs_relay_queued_messages_total", "Messages that waited", static_cast<double>(relay.delay.messages));
+  out.latency("higgs_relay_queue_delay_seconds", "How long those messages waited that had to", relay.delay.waits);
   out.counter("higgs_relay_malformed_total", "Links closed for malformed messages",
               static_cast<double>(relay.malformed));
   out.counter("higgs_relay_unresponsive_total", "Links given up", static_cast<double>(relay.unresponsive));
@@ -146,6 +150,19 @@ void add_turn(Samples& out, const TurnDesk& desk) {
               static_cast<double>(sessions.replaced_candidates));
 }
 
+/// One family for both ways that lead over the server; the ways beside it are counted by nodes alone.
+void add_relayed(Samples& out, const RelayStats& relay, const TurnDesk& desk) {
+  const auto add = [&](const char* path, std::uint64_t packets, std::uint64_t bytes) {
+    out.labelled("higgs_relayed_packets_total", "Packets that passed this server, by path", true, "path", path,
+                 static_cast<double>(packets));
+    out.labelled("higgs_relayed_bytes_total", "Bytes that passed this server, by path", true, "path", path,
+                 static_cast<double>(bytes));
+  };
+  add("relay", relay.packets, relay.bytes);
+  const auto turn = desk.service() == nullptr ? turn::ServerCounters{} : desk.service()->stats().server;
+  add("turn", turn.relayed_packets, turn.relayed_bytes);
+}
+
 void add_http(Samples& out, const net::HttpServerStats& http) {
   out.gauge("higgs_http_connections", "Open connections", static_cast<double>(http.open));
   out.counter("higgs_http_accepted_total", "Connections accepted", static_cast<double>(http.accepted));
@@ -167,6 +184,8 @@ void add_nodes(Samples& out, Services& services) {
   out.gauge("higgs_store_up", "Whether the store answers", nodes ? 1 : 0);
   const auto stats = services.store.stats();
   out.gauge("higgs_store_connections", "Connections to the store's database", static_cast<double>(stats.connections));
+  out.latency("higgs_store_call_duration_seconds", "How long calls to the store took, with waiting for a connection",
+              stats.calls);
   out.counter("higgs_store_failed_calls_total", "Calls that the store could not answer",
               static_cast<double>(stats.failed_calls));
   out.counter("higgs_store_retries_total", "Transactions that met another and were tried again",
@@ -200,6 +219,7 @@ void add_cache(Samples& out, const SharedState& shared) {
   out.counter("higgs_cache_commands_total", "Commands to Redis", static_cast<double>(redis->commands));
   out.counter("higgs_cache_failures_total", "Of them without an answer, or refused",
               static_cast<double>(redis->failures));
+  out.latency("higgs_cache_call_duration_seconds", "How long callers waited for Redis", redis->calls);
   out.counter("higgs_cache_timeouts_total", "Connections to Redis given up because it did not answer",
               static_cast<double>(redis->timeouts));
   out.counter("higgs_cache_reconnects_total", "Connections to Redis that were made again",
@@ -230,6 +250,30 @@ void add_limits(Samples& out, const ScrapeSources& sources) {
   out.gauge("higgs_memory_limit_bytes", "limits.memory", static_cast<double>(sources.memory_limit_bytes));
 }
 
+void add_tracing(Samples& out, const net::Tracing& tracing) {
+  const auto stats = tracing.stats();
+  if (!stats) return;
+  const auto spans = [&](const char* outcome, std::uint64_t count) {
+    out.labelled("higgs_trace_spans_total", "Recorded spans by what became of them", true, "outcome", outcome,
+                 static_cast<double>(count));
+  };
+  spans("exported", stats->exported);
+  spans("refused", stats->refused);
+  spans("failed", stats->failed);
+  spans("dropped", tracing.dropped());
+}
+
+void add_process(Samples& out, WallTime started) {
+  out.labelled("higgs_build_info", "1; the version of this build", false, "version", kHiggsVersion, 1);
+  out.gauge("process_start_time_seconds", "Unix time of the start",
+            std::chrono::duration<double>(started.time_since_epoch()).count());
+  const auto counts = runtime::log::counts();
+  out.labelled("higgs_log_lines_total", "Lines for the log by level", true, "level", "warn",
+               static_cast<double>(counts.warnings));
+  out.labelled("higgs_log_lines_total", "Lines for the log by level", true, "level", "error",
+               static_cast<double>(counts.errors));
+}
+
 }  // namespace
 
 net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& metrics, const ScrapeSources& sources) {
@@ -240,16 +284,19 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
     return response;
   }
   Samples out;
+  add_process(out, sources.started);
   add_nodes(out, sources.services);
   add_cache(out, sources.shared);
   add_relay(out, sources.relay.stats());
   add_paths(out, sources.paths);
   add_stun(out, sources.stun.stats());
   add_turn(out, sources.turn);
+  add_relayed(out, sources.relay.stats(), sources.turn);
   add_http(out, sources.http.stats());
   add_pool(out, "store", sources.store_pool);
   add_pool(out, "password", sources.password_pool);
   add_limits(out, sources);
+  add_tracing(out, sources.tracing);
   out.counter("higgs_background_dropped_total", "Background jobs dropped at the limit",
               static_cast<double>(sources.worker.dropped()));
   net::HttpResponse response;

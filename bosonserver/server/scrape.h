@@ -7,7 +7,8 @@
 
 namespace higgs::net {
 class HttpServer;
-}
+class Tracing;
+}  // namespace higgs::net
 namespace higgs::runtime {
 class BlockingPool;
 }
@@ -35,6 +36,8 @@ struct ScrapeSources {
   const OverloadGate& overload;
   std::size_t memory_limit_bytes = 0;
   const StoreWorker& worker;
+  const net::Tracing& tracing;
+  WallTime started;
 };
 
 net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& metrics, const ScrapeSources& sources);

@@ -1,5 +1,7 @@
 #include "bosonserver/server/server_metrics.h"
 
+#include <limits>
+
 #include <prometheus/counter.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
@@ -11,9 +13,24 @@ namespace {
 prometheus::MetricFamily& family_of(std::vector<prometheus::MetricFamily>& families, const Sample& sample) {
   for (auto& family : families)
     if (family.name == sample.name) return family;
-  const auto type = sample.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+  auto type = sample.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
+  if (sample.latency) type = prometheus::MetricType::Histogram;
   families.push_back({sample.name, sample.help, type, {}});
   return families.back();
+}
+
+double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
+
+prometheus::ClientMetric::Histogram histogram_of(const LatencyBuckets& latency) {
+  prometheus::ClientMetric::Histogram histogram;
+  for (std::size_t i = 0; i < latency.counts.size(); ++i) {
+    histogram.sample_count += latency.counts[i];
+    const bool bounded = i < LatencyBuckets::kBounds.size();
+    histogram.bucket.push_back({histogram.sample_count, bounded ? seconds(LatencyBuckets::kBounds[i])
+                                                                : std::numeric_limits<double>::infinity()});
+  }
+  histogram.sample_sum = seconds(latency.sum);
+  return histogram;
 }
 
 }  // namespace
@@ -27,6 +44,10 @@ class ServerMetrics::Impl {
                                                              .Name("higgs_http_request_duration_seconds")
                                                              .Help("From the whole request to its answer")
                                                              .Register(registry);
+  prometheus::Family<prometheus::Histogram>& pool_waits = prometheus::BuildHistogram()
+                                                              .Name("higgs_pool_wait_seconds")
+                                                              .Help("From a request to the beginning of work on it")
+                                                              .Register(registry);
   prometheus::Family<prometheus::Counter>& path_changes = prometheus::BuildCounter()
                                                               .Name("higgs_path_changes_total")
                                                               .Help("Sessions that went from one path to another")
@@ -50,7 +71,7 @@ void ServerMetrics::count_request(std::string_view method, std::string_view endp
   impl_->requests.Add(with_status).Increment();
   static const prometheus::Histogram::BucketBoundaries kBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                                    0.1,   0.25,   0.5,   1,    2.5};
-  impl_->durations.Add(labels, kBuckets).Observe(std::chrono::duration<double>(duration).count());
+  impl_->durations.Add(labels, kBuckets).Observe(seconds(duration));
 }
 
 void ServerMetrics::count_path_changes(std::string_view from, std::string_view to, std::uint64_t changes) {
@@ -59,7 +80,13 @@ void ServerMetrics::count_path_changes(std::string_view from, std::string_view t
 }
 
 void ServerMetrics::observe_time_to_direct(std::chrono::nanoseconds duration) {
-  impl_->time_to_direct.Observe(std::chrono::duration<double>(duration).count());
+  impl_->time_to_direct.Observe(seconds(duration));
+}
+
+void ServerMetrics::observe_pool_wait(std::string_view pool, std::chrono::nanoseconds duration) {
+  static const prometheus::Histogram::BucketBoundaries kBuckets = {0.0001, 0.0005, 0.001, 0.005, 0.01,
+                                                                   0.05,   0.1,    0.5,   1};
+  impl_->pool_waits.Add({{"pool", std::string(pool)}}, kBuckets).Observe(seconds(duration));
 }
 
 std::string ServerMetrics::text(const std::vector<Sample>& samples) const {
@@ -67,7 +94,9 @@ std::string ServerMetrics::text(const std::vector<Sample>& samples) const {
   for (const auto& sample : samples) {
     prometheus::ClientMetric metric;
     if (!sample.label.empty()) metric.label.push_back({sample.label, sample.label_value});
-    if (sample.counter) {
+    if (sample.latency) {
+      metric.histogram = histogram_of(*sample.latency);
+    } else if (sample.counter) {
       metric.counter.value = sample.value;
     } else {
       metric.gauge.value = sample.value;

@@ -4,9 +4,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/latency_buckets.h"
 
 namespace higgs::boson {
 
@@ -17,6 +20,7 @@ struct Sample {
   double value = 0;
   bool counter = false;  ///< only grows
   std::string label, label_value;
+  std::optional<LatencyBuckets> latency = {};  ///< instead of the value: a histogram of seconds
 };
 
 class ServerMetrics {
@@ -31,6 +35,8 @@ class ServerMetrics {
   void count_path_changes(std::string_view from, std::string_view to, std::uint64_t changes);
   /// From the beginning of a session to its first direct path.
   void observe_time_to_direct(std::chrono::nanoseconds duration);
+  /// How long a request waited for a thread of that pool.
+  void observe_pool_wait(std::string_view pool, std::chrono::nanoseconds duration);
   std::string text(const std::vector<Sample>& samples) const;
 
  private:

@@ -162,6 +162,7 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("admission.identities", allowed_identities, {.description = "allow list: identity keys in base64"});
   declare_api(schema, api);
   turn.declare(schema);
+  tracing.declare(schema);
   schema.add_enum("log_level", log_level,
                   {{"trace", Level::kTrace},
                    {"debug", Level::kDebug},

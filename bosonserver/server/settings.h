@@ -15,6 +15,7 @@
 #include "bosonserver/turn/turn_settings.h"
 #include "config/schema.h"
 #include "net/proxies.h"
+#include "net/trace_settings.h"
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -47,6 +48,7 @@ struct ServerSettings {
   std::vector<std::string> allowed_identities;  ///< base64
   ApiSettings api;
   TurnSettings turn;
+  net::TraceSettings tracing;
   runtime::log::Level log_level = runtime::log::Level::kInfo;
   runtime::log::Format log_format = runtime::log::Format::kText;
 

@@ -25,6 +25,7 @@ void tell(SqlConnection& db, StoreEvent::Kind kind, const std::vector<Id>& ids, 
 template <class F>
 auto SqlStore::call(SqlAccess access, F work) -> decltype(work(std::declval<SqlConnection&>())) {
   decltype(work(std::declval<SqlConnection&>())) result = StoreError::kUnavailable;
+  const runtime::LatencyMeter::Timer timer(calls_);
   try {
     database_->transact(access, [&](SqlConnection& db) {
       result = work(db);

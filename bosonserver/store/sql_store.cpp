@@ -47,6 +47,7 @@ Result<void> SqlStore::ping() {
 
 StoreStats SqlStore::stats() const {
   auto stats = database_->stats();
+  stats.calls = calls_.buckets();
   stats.failed_calls = failed_calls_;
   stats.event_gaps = event_gaps_;
   return stats;

@@ -8,6 +8,7 @@
 #include "bosonserver/store/row_limit.h"
 #include "bosonserver/store/sql_database.h"
 #include "bosonserver/store/store.h"
+#include "runtime/latency_meter.h"
 
 namespace higgs::boson {
 
@@ -122,6 +123,7 @@ class SqlStore final : public Store {
   Result<std::size_t> purge_audit(std::int64_t cutoff);
 
   std::unique_ptr<SqlDatabase> database_;
+  runtime::LatencyMeter calls_;
   std::atomic<std::uint64_t> failed_calls_ = 0, event_gaps_ = 0;
   RowLimit nodes_{kMaxNodes}, nonces_{kMaxNonces}, lockouts_{kMaxLockouts};
 };

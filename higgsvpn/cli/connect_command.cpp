@@ -36,6 +36,7 @@ ConnectOptions options_of(const Settings& settings) {
   options.kill_switch = settings.kill_switch;
   options.allow_lan = settings.allow_lan;
   options.path = settings.path;
+  options.tracing = settings.tracing;
   return options;
 }
 

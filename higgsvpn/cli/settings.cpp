@@ -50,6 +50,7 @@ void declare(config::Schema& schema, Settings& settings) {
       {.description = "auto: the best path there is; direct: no other; relay: through the server only, so "
                       "that the node does not learn this machine's address"});
   schema.add("allow_lan", settings.allow_lan, {.description = "let the local network through the kill switch"});
+  settings.tracing.declare(schema, net::TraceSettings::Host::kAddress);
 }
 
 }  // namespace higgs::vpn

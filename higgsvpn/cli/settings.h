@@ -8,6 +8,7 @@
 
 #include "base/ip.h"
 #include "config/schema.h"
+#include "net/trace_settings.h"
 #include "path/path_manager.h"
 #include "runtime/log.h"
 
@@ -23,6 +24,7 @@ struct Settings {
   bool kill_switch = true;
   bool allow_lan = false;
   path::Policy path = path::Policy::kAuto;
+  net::TraceSettings tracing;
 };
 
 /// Both must outlive the schema's use.

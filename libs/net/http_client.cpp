@@ -152,7 +152,10 @@ asio::awaitable<Result<TlsStream>> HttpClient::Impl::establish_to(const HttpUrl&
     if (mapped(socket.error()) == TlsError::kClosed) co_return TlsError::kClosed;
     co_return HttpClientError::kConnect;
   }
-  stream.emplace(std::move(*socket), *tls);
+  if (url.scheme == "http")
+    stream.emplace(std::move(*socket));
+  else
+    stream.emplace(std::move(*socket), *tls);
   stream->expires_after(options.connect_deadline);
   const auto connected = co_await stream->connect(url.host);
   if (!connected && connected.error() == TlsError::kTimedOut) co_return HttpClientError::kConnect;
@@ -226,9 +229,10 @@ asio::awaitable<Result<HttpResponse>> HttpClient::Impl::request(std::string meth
                                                                 HttpHeaders headers, std::string body) {
   const auto self = shared_from_this();
   const auto parsed = parse_url(url);
-  if (!parsed || parsed->scheme != "https" || !is_token(method)) co_return HttpClientError::kBadUrl;
+  const bool plain = parsed && parsed->scheme == "http" && options.plain_http;
+  if (!parsed || (parsed->scheme != "https" && !plain) || !is_token(method)) co_return HttpClientError::kBadUrl;
   if (!headers.get("User-Agent")) headers.set("User-Agent", options.user_agent);
-  const std::string origin = parsed->host + " " + std::to_string(parsed->port);
+  const std::string origin = parsed->scheme + " " + parsed->host + " " + std::to_string(parsed->port);
   const std::string text = write_request(method, parsed->target, parsed->authority, headers, body);
   const auto started = closings;
   for (bool retried = false;; retried = true) {

@@ -41,6 +41,8 @@ struct HttpClientOptions {
   std::chrono::milliseconds request_deadline{15000};
   std::size_t response_bytes = 4 * 1024 * 1024;
   std::string user_agent = "higgs";
+  /// http:// as well, without any proof of who answers; for what is neither secret nor believed.
+  bool plain_http = false;
   /// Addresses to use for a host without asking DNS (remembered ones, so that a server is found while DNS is down).
   std::map<std::string, std::vector<IpAddress>> known_hosts;
 };
@@ -50,8 +52,9 @@ class HttpClient {
   HttpClient(boost::asio::any_io_executor executor, HttpClientOptions options);
   ~HttpClient();
 
-  /// `url`: https://host[:port]/path?query, wss:// for upgrade(). Retries once on a kept connection that had died,
-  /// for idempotent methods and for requests of which no byte was answered. Redirects are answers like any other.
+  /// `url`: https://host[:port]/path?query, wss:// for upgrade(); http:// where options.plain_http is set. Retries once
+  /// on a kept connection that had died, for idempotent methods and for requests of which no byte was answered.
+  /// Redirects are answers like any other.
   boost::asio::awaitable<Result<HttpResponse>> request(std::string method, std::string url, HttpHeaders headers,
                                                        std::string body);
   boost::asio::awaitable<Result<UpgradedSocket>> upgrade(std::string url, HttpHeaders headers, std::string subprotocol);

@@ -63,6 +63,7 @@ Result<ControlPayload> read_open(ControlReader& in) {
     out.cascade = CascadedSession{node.value_or(NodeId{}), in.unix_seconds("issuedAt"), in.unix_seconds("expiresAt"),
                                   in.boolean("newLink")};
   }
+  out.trace = trace::parse_traceparent(in.text_if_any("traceparent"));
   return in.finish(std::move(out));
 }
 
@@ -162,6 +163,7 @@ struct PayloadWriter {
       out["expiresAt"] = open.cascade->expires_at;
       out["newLink"] = open.cascade->new_link;
     }
+    if (open.trace) out["traceparent"] = trace::to_traceparent(*open.trace);
     return out;
   }
   json operator()(const SessionReady& ready) const {

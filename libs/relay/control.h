@@ -15,6 +15,7 @@
 #include "base/uuid.h"
 #include "crypto/x25519.h"
 #include "relay/frame.h"
+#include "trace/context.h"
 
 namespace higgs::relay {
 
@@ -62,6 +63,7 @@ struct SessionOpen {
   std::optional<double> rate_limit_mbps;
   unsigned hops = 0;  ///< links between servers on the way
   std::optional<CascadedSession> cascade;
+  std::optional<trace::SpanContext> trace;  ///< whose part this is, where somebody traces it
 };
 /// Node → server → client. `fresh`: the node did not have this session's peer before; the client starts a handshake.
 struct SessionReady {

@@ -39,6 +39,12 @@ class ControlReader {
     if (!field->is_string()) return fail(), std::string();
     return field->get<std::string>();
   }
+  /// Of a field that nothing depends on: whatever else it is, it is empty.
+  std::string_view text_if_any(const char* name) const {
+    const auto field = payload_.find(name);
+    if (field == payload_.end() || !field->is_string()) return {};
+    return field->get_ref<const std::string&>();
+  }
   std::vector<std::string> texts(const char* name, std::size_t limit) {
     std::vector<std::string> out;
     const auto* field = find(name);

@@ -45,6 +45,23 @@ TEST(Control, SessionOpenIsReadBack) {
   EXPECT_FALSE(round_trip(open).rate_limit_mbps);
 }
 
+TEST(Control, ATraceGoesWithSessionOpenAndNeverSpoilsIt) {
+  SessionOpen open;
+  open.channel = 1;
+  EXPECT_FALSE(round_trip(open).trace);
+  EXPECT_EQ(encode_control({kSession, Direction::kToNode, open}).find("traceparent"), std::string::npos);
+  open.trace = trace::parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  EXPECT_EQ(round_trip(open).trace, open.trace);
+  for (const auto* bad : {"7", "null", "[]", "\"\"", "\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7\""}) {
+    auto text = encode_control({kSession, Direction::kToNode, open});
+    const auto value = "\"" + trace::to_traceparent(*open.trace) + "\"";
+    text.replace(text.find(value), value.size(), bad);
+    const auto read = parse_control(text);
+    ASSERT_TRUE(read) << text;
+    EXPECT_FALSE(std::get<SessionOpen>(read->payload).trace) << text;
+  }
+}
+
 TEST(Control, SessionOpenBetweenServersIsReadBack) {
   SessionOpen open;
   open.channel = 1;

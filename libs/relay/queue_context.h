@@ -8,6 +8,7 @@
 #include <limits>
 #include <string_view>
 
+#include "base/latency_buckets.h"
 #include "relay/buffer_pool.h"
 
 namespace higgs::relay {
@@ -42,11 +43,12 @@ struct DropCounters {
 /// How long what left a queue had waited there; messages that were never queued do not count.
 struct DelayStats {
   std::uint64_t messages = 0;
-  std::chrono::nanoseconds sum{0}, maximum{0};
+  std::chrono::nanoseconds maximum{0};
+  LatencyBuckets waits;
 
   void add(std::chrono::nanoseconds delay) noexcept {
     ++messages;
-    sum += delay;
+    waits.add(delay);
     if (delay > maximum) maximum = delay;
   }
 };

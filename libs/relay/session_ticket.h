@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "base/uuid.h"
 #include "crypto/x25519.h"
+#include "trace/context.h"
 
 namespace higgs::relay {
 
@@ -18,6 +19,7 @@ struct SessionTicket {
   std::vector<IpPrefix> addresses;         ///< the client's in the tunnel
   std::optional<double> rate_limit_mbps;   ///< each way; unset: none
   WallTime expires_at{};
+  std::optional<trace::SpanContext> trace{};  ///< told to the node with the first session-open
 };
 
 }  // namespace higgs::relay

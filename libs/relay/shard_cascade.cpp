@@ -277,7 +277,8 @@ void Shard::Impl::open_foreign(Now now, Link& link, SessionId id, const SessionO
                              open.wireguard_public_key,
                              open.addresses,
                              open.rate_limit_mbps,
-                             from_unix_seconds(expires_at) + kExpirySlack};
+                             from_unix_seconds(expires_at) + kExpirySlack,
+                             open.trace};
   if (session == nullptr) session = &make_session(ticket, true);
   replace_client(*session, link);
   set_foreign(*session, true);

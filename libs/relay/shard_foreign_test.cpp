@@ -14,6 +14,15 @@ using ::testing::IsEmpty;
 
 class ForeignTest : public CascadeFixture {};
 
+TEST_F(ForeignTest, ATraceIsPassedOnToTheNode) {
+  auto traced = open(7);
+  traced.trace = trace::parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  node_up();
+  incoming_up();
+  say(kServerLink, traced);
+  EXPECT_EQ(out_.last<SessionOpen>(kNodeLink).trace, traced.trace);
+}
+
 TEST_F(ForeignTest, AForeignSessionIsServedOnItsChannelAndNotToldOf) {
   serve_foreign();
   EXPECT_EQ(out_.last<SessionOpen>(kNodeLink).hops, 1u);

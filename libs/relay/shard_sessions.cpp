@@ -202,7 +202,8 @@ void Shard::Impl::send_open(Now now, Session& session) {
   set_state(session, State::kOpening);
   link.control.add(kControlCreditPerOpen);
   const SessionTicket& ticket = session.ticket;
-  SessionOpen open{session.channel, ticket.wireguard_public_key, ticket.addresses, ticket.rate_limit_mbps, 0, {}};
+  SessionOpen open{session.channel, ticket.wireguard_public_key, ticket.addresses, ticket.rate_limit_mbps, 0, {},
+                   ticket.trace};
   if (session.foreign || link.kind == Kind::kOutgoing) open.hops = 1;
   if (!session.foreign && !open.rate_limit_mbps) open.rate_limit_mbps = limits_.session_rate_mbps;
   if (link.kind == Kind::kOutgoing)
@@ -260,6 +261,7 @@ void Shard::Impl::leave_upstream(Session& session) {
 void Shard::Impl::become_ready(Now now, Session& session, bool fresh) {
   set_state(session, State::kReady);
   session.told_offline = false;
+  session.ticket.trace.reset();  // what opens it again is no part of that any more
   ask_soon(now, *session.node);
   tell_client(session, SessionReady{std::nullopt, fresh});
   session.held.drop_older_than(now.monotonic - limits_.hold_age, DropReason::kHold);

@@ -88,6 +88,20 @@ TEST_F(ShardTest, BatchGoesThroughWithItsChannelRewritten) {
   EXPECT_THAT(out_.events, ElementsAre("node up", "opened", "ready"));
 }
 
+TEST_F(ShardTest, ATraceIsToldWithTheOpeningsUntilTheNodeIsReady) {
+  auto traced = ticket();
+  traced.trace = trace::parse_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  node_up();
+  shard_.add_client_link(now_, kClientLink, traced, 100);
+  EXPECT_EQ(out_.last<SessionOpen>(kNodeLink).trace, traced.trace);
+  node_up(5, 101);
+  EXPECT_EQ(out_.last<SessionOpen>(5).trace, traced.trace) << "the first node's link was lost before it answered";
+  ready(true, 5);
+  node_up(6, 102);
+  EXPECT_EQ(out_.count<SessionOpen>(6), 1u);
+  EXPECT_FALSE(out_.last<SessionOpen>(6).trace) << "the connect of then is long over";
+}
+
 TEST_F(ShardTest, FirstBatchesAreHeldUntilTheNodeIsReady) {
   client_up();
   from(kClientLink, make_numbered(0, 0, 2, 148));

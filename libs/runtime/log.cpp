@@ -1,9 +1,12 @@
 #include "runtime/log.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -111,17 +114,19 @@ std::string text_of(const Field::Value& value) {
       value);
 }
 
-std::string text_line(const Logger& logger, Level level, std::string_view sentence, Fields fields) {
+using AllFields = std::vector<const Field*>;
+
+std::string text_line(const Logger& logger, Level level, std::string_view sentence, const AllFields& fields) {
   // sd-daemon(3): a priority in angle brackets; the journal adds time and program itself.
   static constexpr std::array<std::string_view, 6> kPriorities = {"<7>", "<7>", "<6>", "<4>", "<3>", "<3>"};
   std::string line;
   if (logger.layout == Layout::kJournal) line += kPriorities[static_cast<std::size_t>(level)];
   for (const char c : sentence) line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  for (const auto& field : fields) line += fmt::format(" {}={}", field.name, text_of(field.value));
+  for (const auto* field : fields) line += fmt::format(" {}={}", field->name, text_of(field->value));
   return line;
 }
 
-std::string json_line(const Logger& logger, Level level, std::string_view sentence, Fields fields) {
+std::string json_line(const Logger& logger, Level level, std::string_view sentence, const AllFields& fields) {
   const auto now = std::chrono::system_clock::now();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
   const std::time_t time = std::chrono::system_clock::to_time_t(seconds);
@@ -134,13 +139,27 @@ std::string json_line(const Logger& logger, Level level, std::string_view senten
   json["level"] = kNames[static_cast<std::size_t>(level)];
   if (!logger.program.empty()) json["program"] = logger.program;
   json["message"] = sentence;
-  for (const auto& field : fields) {
-    std::visit([&](const auto& held) { json[std::string(field.name)] = held; }, field.value);
+  for (const auto* field : fields) {
+    std::visit([&](const auto& held) { json[std::string(field->name)] = held; }, field->value);
   }
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
+thread_local const Scope* scope = nullptr;
+
+std::atomic<std::uint64_t> warnings{0}, errors{0};
+
+void count(Level level) noexcept {
+  if (level == Level::kWarn) warnings.fetch_add(1, std::memory_order_relaxed);
+  if (level == Level::kError) errors.fetch_add(1, std::memory_order_relaxed);
+}
+
 }  // namespace
+
+Scope::Scope(std::vector<Field> fields) : fields_(std::move(fields)), outer_(std::exchange(scope, this)) {}
+Scope::~Scope() { scope = outer_; }
+
+Counts counts() noexcept { return {warnings.load(std::memory_order_relaxed), errors.load(std::memory_order_relaxed)}; }
 
 std::optional<Level> parse_level(std::string_view name) {
   for (std::size_t i = 0; i < kNames.size(); ++i) {
@@ -160,13 +179,20 @@ void set_level(Level level) { current()->sink->set_level(to_spdlog(level)); }
 bool enabled(Level level) noexcept { return current()->sink->should_log(to_spdlog(level)); }
 
 void write(Level level, std::string_view sentence, Fields fields) {
+  count(level);
   const auto logger = current();
   if (level == Level::kOff || !logger->sink->should_log(to_spdlog(level))) return;
-  if (logger->layout == Layout::kJson) {
-    logger->sink->log(to_spdlog(level), spdlog::string_view_t(json_line(*logger, level, sentence, fields)));
-  } else {
-    logger->sink->log(to_spdlog(level), spdlog::string_view_t(text_line(*logger, level, sentence, fields)));
-  }
+  AllFields all;
+  for (const auto& field : fields) all.push_back(&field);
+  const auto said = [&all](const Field& field) {
+    return std::any_of(all.begin(), all.end(), [&](const Field* other) { return other->name == field.name; });
+  };
+  if (scope != nullptr)
+    for (const auto& field : scope->fields_)
+      if (!said(field)) all.push_back(&field);
+  const auto line = logger->layout == Layout::kJson ? json_line(*logger, level, sentence, all)
+                                                    : text_line(*logger, level, sentence, all);
+  logger->sink->log(to_spdlog(level), spdlog::string_view_t(line));
 }
 
 }  // namespace higgs::runtime::log

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace higgs::runtime::log {
 
@@ -48,6 +49,27 @@ struct Field {
   Value value;
 };
 using Fields = std::initializer_list<Field>;
+
+/// Fields of every line that this thread writes while it lives, such as the request that it is about; a line that names
+/// one of them itself has its own. One inside another hides it.
+class Scope {
+ public:
+  explicit Scope(std::vector<Field> fields);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  const std::vector<Field> fields_;
+  const Scope* const outer_;
+  friend void write(Level level, std::string_view sentence, Fields fields);
+};
+
+/// Lines at warn and error that were written, or would have been but for the level, since the start.
+struct Counts {
+  std::uint64_t warnings = 0, errors = 0;
+};
+Counts counts() noexcept;
 
 void write(Level level, std::string_view sentence, Fields fields);
 inline void trace(std::string_view s, Fields f = {}) { write(Level::kTrace, s, f); }

@@ -73,7 +73,8 @@ class CascadeFixture : public ::testing::Test {
             what.addresses,
             std::nullopt,
             1,
-            CascadedSession{what.node, iat, unix_seconds(what.expires_at), new_link}};
+            CascadedSession{what.node, iat, unix_seconds(what.expires_at), new_link},
+            std::nullopt};
   }
   void node_ready(bool fresh = true, unsigned session = 1) {
     say(kNodeLink, SessionReady{out_.last<SessionOpen>(kNodeLink).channel, fresh}, session);
