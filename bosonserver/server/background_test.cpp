@@ -212,13 +212,13 @@ TEST_F(Background, MetricsHaveAListenerOfTheirOwn) {
   EXPECT_NE(answer.find("higgs_cache_up 1"), std::string::npos);
   EXPECT_EQ(answer.find("higgs_cache_commands_total"), std::string::npos) << "there is no Redis";
   EXPECT_NE(answer.find("higgs_relay_dropped_packets_total"), std::string::npos);
-  for (const std::string line : {"higgs_build_info{version=\"" + std::string(kHiggsVersion) + "\"} 1",
-                                 std::string("process_start_time_seconds "),
-                                 std::string("higgs_store_call_duration_seconds_bucket{le=\"0.0001\"} "),
-                                 std::string("higgs_relay_queue_delay_seconds_bucket{le=\"+Inf\"} 0"),
-                                 std::string("higgs_pool_wait_seconds_count{pool=\"store\"} "),
-                                 std::string("higgs_relayed_bytes_total{path=\"turn\"} 0"),
-                                 std::string("higgs_log_lines_total{level=\"error\"} ")})
+  for (const std::string& line : {"higgs_build_info{version=\"" + std::string(kHiggsVersion) + "\"} 1",
+                                  std::string("process_start_time_seconds "),
+                                  std::string("higgs_store_call_duration_seconds_bucket{le=\"0.0001\"} "),
+                                  std::string("higgs_relay_queue_delay_seconds_bucket{le=\"+Inf\"} 0"),
+                                  std::string("higgs_pool_wait_seconds_count{pool=\"store\"} "),
+                                  std::string("higgs_relayed_bytes_total{path=\"turn\"} 0"),
+                                  std::string("higgs_log_lines_total{level=\"error\"} ")})
     EXPECT_NE(answer.find("\n" + line), std::string::npos) << line;
   EXPECT_EQ(answer.find("higgs_trace_spans_total"), std::string::npos) << "nothing is traced";
   EXPECT_NE(answer.find("higgs_session_paths{path=\"direct_v6\"} 0"), std::string::npos);

@@ -97,6 +97,8 @@ TEST_F(PathLedger, TheLedgerTellsWhatTheRelayReports) {
   PathStatistics paths(metrics);
   TurnDesk turn(settings_, random_);
   NoWatch nodes;
+  trace::Tracer tracer(std::nullopt, random_, runtime::now);
+  ServerTraces traces(tracer);
   RelayLedger ledger(
       services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths, nodes, traces);
   const SessionId session;
