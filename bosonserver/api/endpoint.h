@@ -29,6 +29,9 @@ enum class Lane {
 
 enum class RateClass { kNone, kGeneral, kLogin, kRegistration };
 
+/// What becomes of a call while the store cannot be reached; see api/store_grace.h.
+enum class Outage { kRefuse, kGrace };
+
 enum class Listener { kMain, kMetrics };
 
 /// Runs on a pool thread and may call the store.
@@ -44,6 +47,7 @@ struct ApiEndpoint {
   Lane lane = Lane::kStore;
   Handler handler = nullptr;  ///< null: answered elsewhere (relay upgrade, metrics listener)
   Listener listener = Listener::kMain;
+  Outage outage = Outage::kRefuse;
 };
 
 std::span<const ApiEndpoint> endpoints();
