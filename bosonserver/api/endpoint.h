@@ -30,6 +30,9 @@ enum class Lane {
 
 enum class RateClass { kNone, kGeneral, kLogin, kRegistration, kList, kRoute };
 
+/// What becomes of a call while the store cannot be reached; see api/store_grace.h.
+enum class Outage { kRefuse, kGrace };
+
 enum class Listener { kMain, kMetrics };
 
 /// Runs on a pool thread and may call the store.
@@ -46,6 +49,7 @@ struct ApiEndpoint {
   Work work = Work::kAnonymous;  ///< when it is refused under overload
   Handler handler = nullptr;     ///< null: answered elsewhere (relay upgrade, metrics listener)
   Listener listener = Listener::kMain;
+  Outage outage = Outage::kRefuse;
 };
 
 std::span<const ApiEndpoint> endpoints();

@@ -94,39 +94,58 @@ std::optional<net::HttpResponse> Gateway::authenticate(Call& call, const ApiEndp
   if (token->starts_with(kApiKeyPrefix)) return authenticate_key(call, endpoint, *token);
   const auto audience = endpoint.access == Access::kNode ? jwt::Audience::kNode : jwt::Audience::kApi;
   auto claims = verify_token(services_, *token, audience, call.now);
+  // Nobody gets a new one while the store is away: what was good when it answered last is good for as long as it is.
+  const bool outlived = !claims && claims.error() == jwt::TokenError::kExpired && endpoint.outage == Outage::kGrace;
+  if (outlived) claims = verify_token(services_, *token, audience, {call.now.monotonic, services_.grace.last_answer()});
   if (!claims) return unauthorized(claims.error().message());
   call.claims = std::move(*claims);
+  if (outlived) return authenticate_outlived(call, endpoint);
   if (endpoint.access != Access::kNode) return authenticate_user(call, endpoint);
   if (call.claims->role != kNodeRole) return forbidden("the token is not a node's");
   return std::nullopt;
+}
+
+std::optional<net::HttpResponse> Gateway::authenticate_outlived(Call& call, const ApiEndpoint& endpoint) {
+  const auto id = parse_id<UserId>(call.claims->subject);
+  const auto caller = endpoint.access != Access::kNode && id
+                          ? services_.grace.caller_by_login(*id, call.claims->family, call.now)
+                          : Result<Known<Caller>>(StoreError::kNotFound);
+  if (!caller || !caller->remembered) return unauthorized("the token has expired");
+  return admit(call, endpoint, caller->value.user, caller->value.user.role);
 }
 
 std::optional<net::HttpResponse> Gateway::authenticate_user(Call& call, const ApiEndpoint& endpoint) {
   const auto id = parse_id<UserId>(call.claims->subject);
   if (!id || !api::parse_role(call.claims->role)) return forbidden("the token is not a user's");
   // The store decides, not the token: who was disabled, lost a role or was logged out is stopped at once.
-  auto caller = services_.store.caller_by_login(*id, call.claims->family);
-  if (!caller && caller.error() == StoreError::kNotFound) return unauthorized("the account is gone");
-  if (!caller) return store_failure(caller.error(), "user");
-  if (!caller->login_stands) return unauthorized("the login was ended");
-  const auto role = caller->user.role;
-  return admit(call, endpoint, std::move(caller->user), role);
+  auto known = services_.grace.caller_by_login(*id, call.claims->family, call.now);
+  if (!known && known.error() == StoreError::kNotFound) return unauthorized("the account is gone");
+  if (!known) return store_failure(known.error(), "user");
+  if (known->remembered && endpoint.outage == Outage::kRefuse) return store_failure(StoreError::kUnavailable, "user");
+  auto& caller = known->value;
+  if (!caller.login_stands) return unauthorized("the login was ended");
+  const auto role = caller.user.role;
+  return admit(call, endpoint, std::move(caller.user), role);
 }
 
 std::optional<net::HttpResponse> Gateway::authenticate_key(Call& call, const ApiEndpoint& endpoint,
                                                            std::string_view key) {
   if (endpoint.access == Access::kNode) return unauthorized("the token is not a node's");
-  auto caller = services_.store.caller_by_key(digest_of_secret(key));
-  if (!caller && caller.error() == StoreError::kNotFound) return unauthorized("there is no such API key (any more)");
-  if (!caller) return store_failure(caller.error(), "API key");
-  const auto& record = caller->key;
+  auto known = services_.grace.caller_by_key(digest_of_secret(key), call.now);
+  if (!known && known.error() == StoreError::kNotFound) return unauthorized("there is no such API key (any more)");
+  if (!known) return store_failure(known.error(), "API key");
+  if (known->remembered && endpoint.outage == Outage::kRefuse)
+    return store_failure(StoreError::kUnavailable, "API key");
+  auto& caller = known->value;
+  const auto& record = caller.key;
   if (record.expires_at && *record.expires_at <= call.seconds()) return unauthorized("the API key has expired");
   if (endpoint.access == Access::kPerson) return forbidden("an API key cannot do this: log in");
-  if (call.seconds() - record.last_used_at.value_or(0) >= std::chrono::seconds(kKeyUseGrain).count())
+  if (!known->remembered &&
+      call.seconds() - record.last_used_at.value_or(0) >= std::chrono::seconds(kKeyUseGrain).count())
     (void)services_.store.record_key_use(record.id, call.seconds());
   call.key_name = record.name;
-  const auto role = std::min(record.role, caller->user.role);
-  return admit(call, endpoint, std::move(caller->user), role);
+  const auto role = std::min(record.role, caller.user.role);
+  return admit(call, endpoint, std::move(caller.user), role);
 }
 
 std::optional<net::HttpResponse> Gateway::admit(Call& call, const ApiEndpoint& endpoint, UserRecord user,

@@ -35,6 +35,8 @@ class Gateway {
   std::optional<net::HttpResponse> refusal(Passage& passage);
   /// An answer where the call must not go on.
   std::optional<net::HttpResponse> authenticate(Call& call, const ApiEndpoint& endpoint);
+  /// With a token that was good when the store answered last, and is good no more.
+  std::optional<net::HttpResponse> authenticate_outlived(Call& call, const ApiEndpoint& endpoint);
   std::optional<net::HttpResponse> authenticate_user(Call& call, const ApiEndpoint& endpoint);
   std::optional<net::HttpResponse> authenticate_key(Call& call, const ApiEndpoint& endpoint, std::string_view key);
   std::optional<net::HttpResponse> admit(Call& call, const ApiEndpoint& endpoint, UserRecord user, api::Role role);

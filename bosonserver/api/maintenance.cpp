@@ -10,8 +10,10 @@ namespace log = runtime::log;
 void Maintenance::run() {
   const auto now = services_.clock();
   try {
-    end_expired(now);
-    notice_silence(now);
+    if (is_settled(now)) {
+      end_expired(now);
+      notice_silence(now);
+    }
     if (purged_ == Instant{} || now.monotonic - purged_ >= kPurgeInterval) {
       purged_ = now.monotonic;
       purge(now);
@@ -20,6 +22,18 @@ void Maintenance::run() {
     ++stats_.failures;
     log::error("maintenance failed", {{"error", error.what()}});
   }
+}
+
+bool Maintenance::is_settled(Now now) {
+  if (!services_.store.ping()) {
+    ++stats_.failures;
+    settled_at_ = now.monotonic + kStoreSettling;
+    return false;
+  }
+  services_.grace.answered(now);
+  if (settled_at_ && now.monotonic < *settled_at_) return false;
+  settled_at_.reset();
+  return true;
 }
 
 void Maintenance::end_expired(Now now) {

@@ -24,6 +24,8 @@ class Maintenance {
   const MaintenanceStats& stats() const noexcept { return stats_; }
 
  private:
+  /// False: it was away, so that what it says of who is silent or over is older than what is so.
+  bool is_settled(Now now);
   void end_expired(Now now);
   void notice_silence(Now now);
   void purge(Now now);
@@ -31,6 +33,7 @@ class Maintenance {
   Services& services_;
   MaintenanceStats stats_;
   Instant purged_{};
+  std::optional<Instant> settled_at_;  ///< set while the store is away, and for kStoreSettling after that
 };
 
 }  // namespace higgs::boson

@@ -99,8 +99,9 @@ NodeRecord record_of(const Call& call, api::RegisterRequest body) {
 }
 
 api::RegisterResponse answer_of(Call& call, const NodeRecord& node) {
-  const auto session = node_token(call.services, node.id, call.now);
-  const auto relay = node_relay_token(call.services, node.id, call.now);
+  const auto expires_at = node_tokens_end(call.services, call.now);
+  const auto session = node_token(call.services, node.id, expires_at, call.now);
+  const auto relay = node_relay_token(call.services, node.id, expires_at, call.now);
   api::RegisterResponse response;
   response.node_id = node.id;
   response.pending = node.admission == NodeAdmission::kPending;
@@ -161,11 +162,27 @@ net::HttpResponse register_node(Call& call) {
 namespace {
 
 /// Tokens are renewed from half of their life on, so that a missed heartbeat or two cost nothing.
-void renew_tokens(Call& call, NodeId node, api::HeartbeatResponse& response) {
+void renew_tokens(Call& call, NodeId node, std::int64_t expires_at, api::HeartbeatResponse& response) {
   const auto left = call.claims->expires_at - call.seconds();
-  if (left > call.services.settings.node_lifetime.count() / 2) return;
-  response.session_token = node_token(call.services, node, call.now).text;
-  response.relay_token = node_relay_token(call.services, node, call.now).text;
+  if (left > call.services.settings.node_lifetime.count() / 2 || expires_at <= call.claims->expires_at) return;
+  response.session_token = node_token(call.services, node, expires_at, call.now).text;
+  response.relay_token = node_relay_token(call.services, node, expires_at, call.now).text;
+}
+
+/// Where it could not be recorded: the node goes on with what is remembered of it.
+net::HttpResponse heartbeat_in_grace(Call& call, NodeId node, const api::HeartbeatRequest& body,
+                                     const ErrorCode& error) {
+  const auto known = call.services.grace.remembered_node(node, call.now);
+  const auto end = call.services.grace.ends_at(call.now);
+  // The node says its results again until somebody has written them down.
+  if (error != StoreError::kUnavailable || !known || !end || !body.action_results.empty())
+    return store_failure(error, "node");
+  if (known->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
+  api::HeartbeatResponse response;
+  response.next_heartbeat = call.seconds() + known->heartbeat_interval;
+  response.observed_address = call.address();
+  renew_tokens(call, node, std::min(node_tokens_end(call.services, call.now), *end), response);
+  return json_answer(response);
 }
 
 void finish_actions(Call& call, NodeId node, const std::vector<api::ActionResult>& results) {
@@ -185,9 +202,11 @@ net::HttpResponse heartbeat(Call& call) {
   if (!body) return invalid_body(body.error());
   if (body->status == api::NodeStatus::kPending || body->status == api::NodeStatus::kBanned)
     return invalid_field("/status", "is none of online, degraded, offline");
+  const auto mark = call.services.grace.mark();
   const auto recorded =
       call.services.store.record_heartbeat(*id, body->status, body->metrics, call.address(), call.seconds());
-  if (!recorded) return store_failure(recorded.error(), "node");
+  if (!recorded) return heartbeat_in_grace(call, *id, *body, recorded.error());
+  call.services.grace.remember(*id, {recorded->admission, recorded->heartbeat_interval}, mark);
   if (recorded->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
   if (recorded->status_changed) node_changed(call.services, *id);
   finish_actions(call, *id, body->action_results);
@@ -201,7 +220,7 @@ net::HttpResponse heartbeat(Call& call) {
     if (!actions) return store_failure(actions.error(), "node");
     for (const auto& action : *actions) response.actions.push_back({action.id, action.type, {action.payload}});
   }
-  renew_tokens(call, *id, response);
+  renew_tokens(call, *id, node_tokens_end(call.services, call.now), response);
   const auto origin = call.origin();
   if (origin && !call.services.cluster.others().empty()) response.relay_servers = relay_servers(call.services, *origin);
   return json_answer(response);

@@ -18,6 +18,7 @@ std::vector<api::RelayServer> relay_servers(const Services& services, const std:
 }
 
 void session_over(Services& services, SessionId session, relay::CloseReason reason) {
+  services.grace.forget_session(session);
   services.relay.close_session(session, reason);
   services.turn.close_session(session);
 }

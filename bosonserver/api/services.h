@@ -15,6 +15,7 @@
 #include "bosonserver/api/relay_control.h"
 #include "bosonserver/api/sealer.h"
 #include "bosonserver/api/settings.h"
+#include "bosonserver/api/store_grace.h"
 #include "bosonserver/api/turn_control.h"
 #include "bosonserver/cache/cache.h"
 #include "bosonserver/geo/places.h"
@@ -25,6 +26,7 @@ namespace higgs::boson {
 struct Services {
   const ApiSettings& settings;
   Store& store;
+  StoreGrace& grace;
   Cache& cache;
   KeyRing& keys;
   const Sealer& sealer;

@@ -10,13 +10,14 @@ namespace {
 
 /// The caller's own session, or, for operators where they may, anybody's. Another's looks like none at all.
 enum class Whose { kOwn, kAnybodysForOperators };
-std::optional<net::HttpResponse> find_session(const Call& call, std::optional<SessionRow>& session, Whose whose) {
+std::optional<net::HttpResponse> find_session(const Call& call, std::optional<Known<SessionRow>>& session,
+                                              Whose whose) {
   const auto id = call.id<SessionId>();
   if (!id) return not_found("session");
-  auto found = call.services.store.session(*id);
+  auto found = call.services.grace.session(*id, call.now);
   if (!found) return store_failure(found.error(), "session");
   const bool may_others = whose == Whose::kAnybodysForOperators && call.role >= api::Role::kOperator;
-  if (found->user != call.user->id && !may_others) return not_found("session");
+  if (found->value.user != call.user->id && !may_others) return not_found("session");
   session = std::move(*found);
   return std::nullopt;
 }
@@ -24,28 +25,33 @@ std::optional<net::HttpResponse> find_session(const Call& call, std::optional<Se
 }  // namespace
 
 net::HttpResponse end_session(Call& call) {
-  std::optional<SessionRow> session;
-  if (auto refused = find_session(call, session, Whose::kAnybodysForOperators)) return std::move(*refused);
-  const auto ended = call.services.store.end_session(session->id, "ended", call.seconds());
+  std::optional<Known<SessionRow>> found;
+  if (auto refused = find_session(call, found, Whose::kAnybodysForOperators)) return std::move(*refused);
+  const auto& session = found->value;
+  const auto ended = call.services.store.end_session(session.id, "ended", call.seconds());
   if (!ended) return store_failure(ended.error(), "session");
-  session_over(call.services, session->id, relay::CloseReason::kEnded);
-  if (session->user != call.user->id) call.audit("session.end", to_string(session->id), "ok");
+  session_over(call.services, session.id, relay::CloseReason::kEnded);
+  if (session.user != call.user->id) call.audit("session.end", to_string(session.id), "ok");
   return no_content();
 }
 
 net::HttpResponse renew_session(Call& call) {
-  std::optional<SessionRow> session;
-  if (auto refused = find_session(call, session, Whose::kOwn)) return std::move(*refused);
-  const bool over = session->ended_at || session->expires_at <= call.seconds();
+  std::optional<Known<SessionRow>> found;
+  if (auto refused = find_session(call, found, Whose::kOwn)) return std::move(*refused);
+  const auto& session = found->value;
+  const bool over = session.ended_at || session.expires_at <= call.seconds();
   const auto gone = [] { return problem_answer(410, "session-ended", "The session has ended", "ask for a new route"); };
+  // Another server may have renewed it without the store: then that one knows.
+  if (over && found->remembered) return store_failure(StoreError::kUnavailable, "session");
   if (over) return gone();
-  const auto expires_at = call.seconds() + call.services.settings.session_lifetime.count();
-  const auto renewed = call.services.store.renew_session(session->id, expires_at);
+  const auto wanted = call.seconds() + call.services.settings.session_lifetime.count();
+  const auto renewed = call.services.grace.renew_session(session, wanted, call.now);
   if (!renewed && renewed.error() == StoreError::kNotFound) return gone();
   if (!renewed) return store_failure(renewed.error(), "session");
-  call.services.relay.renew_session(session->id, from_unix_seconds(expires_at));
-  call.services.turn.renew_session(session->id, expires_at);
-  const auto token = session_token(call.services, session->id, expires_at, call.now);
+  const auto expires_at = *renewed;
+  call.services.relay.renew_session(session.id, from_unix_seconds(expires_at));
+  call.services.turn.renew_session(session.id, expires_at);
+  const auto token = session_token(call.services, session.id, expires_at, call.now);
   return json_answer(api::SessionRenewal{token.text, token.expires_at});
 }
 

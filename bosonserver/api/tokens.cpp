@@ -29,13 +29,15 @@ Token access_token(Services& services, const UserRecord& user, const std::string
                     family);
 }
 
-Token node_token(Services& services, NodeId node, Now now) {
-  const auto expires_at = unix_seconds(now.wall) + services.settings.node_lifetime.count();
+std::int64_t node_tokens_end(const Services& services, Now now) {
+  return unix_seconds(now.wall) + services.settings.node_lifetime.count();
+}
+
+Token node_token(Services& services, NodeId node, std::int64_t expires_at, Now now) {
   return make_token(services, jwt::Audience::kNode, to_string(node), kNodeRole, expires_at, now);
 }
 
-Token node_relay_token(Services& services, NodeId node, Now now) {
-  const auto expires_at = unix_seconds(now.wall) + services.settings.node_lifetime.count();
+Token node_relay_token(Services& services, NodeId node, std::int64_t expires_at, Now now) {
   return make_token(services, jwt::Audience::kRelay, to_string(node), kNodeRole, expires_at, now);
 }
 

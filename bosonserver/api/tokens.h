@@ -21,10 +21,12 @@ struct Token {
 
 /// For the API, as this user.
 Token access_token(Services& services, const UserRecord& user, const std::string& family, Now now);
+/// When tokens end that a node is given now.
+std::int64_t node_tokens_end(const Services& services, Now now);
 /// For the API, as this node.
-Token node_token(Services& services, NodeId node, Now now);
+Token node_token(Services& services, NodeId node, std::int64_t expires_at, Now now);
 /// For this node's link at the relay.
-Token node_relay_token(Services& services, NodeId node, Now now);
+Token node_relay_token(Services& services, NodeId node, std::int64_t expires_at, Now now);
 /// For this session's link at the relay, until the session's end.
 Token session_token(Services& services, SessionId session, std::int64_t expires_at, Now now);
 

@@ -19,7 +19,7 @@ class AccessTest : public ServerFixture {
     ended_ = access_token(services(), users_[2], ended, now()).text;
     // So that the walk may delete and disable admins without running into the rule of the last one.
     add_user("spare", api::Role::kAdmin);
-    node_ = node_token(services(), NodeId(Uuid::random(random_)), now()).text;
+    node_ = node_token(services(), NodeId(Uuid::random(random_)), node_tokens_end(services(), now()), now()).text;
     relay_ = session_token(services(), SessionId(Uuid::random(random_)), unix_seconds(now().wall) + 600, now()).text;
   }
 

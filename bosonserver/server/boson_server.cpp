@@ -85,24 +85,25 @@ RelayOptions relay_options(const ServerSettings& settings) {
 
 class BosonServer::Impl {
  public:
-  Impl(const ServerSettings& given, std::function<Now()> time)
+  Impl(const ServerSettings& given, std::function<Now()> time, std::unique_ptr<Store> given_store)
       : settings(given),
         clock(time ? std::move(time) : std::function<Now()>(runtime::now)),
         lock(lock_state(settings.state_dir)),
         certificate(load_or_make_certificate(settings)),
         server_id(load_or_make_server_id(settings.state_dir, random)),
         turn(settings, random),
-        store(open_store(settings.store_settings())),
+        store(given_store ? std::move(given_store) : open_store(settings.store_settings())),
         shared(settings.cache, random, [] { return runtime::now().monotonic; }),
         sealer(load_or_make_sealing_key(settings, random), random),
+        grace(*store),
         keys(*store, sealer, random, settings.api.key_rotation, clock().wall),
         cluster(*store, shared.presence(), shared.events(), clock, server_id),
         directory(*store),
         places(settings.geoip_database ? Places(*settings.geoip_database) : Places()),
-        services{
-            settings.api, *store,  shared.cache(), keys,           sealer, passwords, directory,
-            places,       adapter, turn,           cluster.view(), random, clock,     LocalNames::of_this_machine(),
-            server_id},
+        services{settings.api, *store,         grace,     shared.cache(), keys,
+                 sealer,       passwords,      directory, places,         adapter,
+                 turn,         cluster.view(), random,    clock,          LocalNames::of_this_machine(),
+                 server_id},
         ledger(
             services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster,
             traces) {}
@@ -270,6 +271,7 @@ class BosonServer::Impl {
   std::unique_ptr<Store> store;
   SharedState shared;
   Sealer sealer;
+  StoreGrace grace;
   KeyRing keys;
   Cluster cluster;
   Passwords passwords{random};
@@ -301,8 +303,8 @@ class BosonServer::Impl {
   Endpoint api_endpoint, metrics_endpoint;
 };
 
-BosonServer::BosonServer(const ServerSettings& settings, std::function<Now()> clock)
-    : impl_(std::make_unique<Impl>(settings, std::move(clock))) {}
+BosonServer::BosonServer(const ServerSettings& settings, std::function<Now()> clock, std::unique_ptr<Store> store)
+    : impl_(std::make_unique<Impl>(settings, std::move(clock), std::move(store))) {}
 BosonServer::~BosonServer() { stop(); }
 
 void BosonServer::start() { impl_->start(); }

@@ -18,7 +18,9 @@ namespace higgs::boson {
 class BosonServer {
  public:
   /// Opens the state directory. Throws std::runtime_error if it cannot, or if another server uses it.
-  explicit BosonServer(const ServerSettings& settings, std::function<Now()> clock = {});
+  /// `store`: instead of the configured one, for tests.
+  explicit BosonServer(const ServerSettings& settings, std::function<Now()> clock = {},
+                       std::unique_ptr<Store> store = {});
   ~BosonServer();
 
   /// Binds and starts to serve. Throws std::runtime_error where an address cannot be bound.

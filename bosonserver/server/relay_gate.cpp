@@ -33,22 +33,27 @@ net::HttpResponse ended() {
   return problem_answer(403, "session-ended", "The session has ended", "ask for a new route");
 }
 
-RelayGrant grant_node(Services& services, NodeId id, const jwt::Claims& claims) {
-  const auto node = services.store.node(id);
+RelayGrant grant_node(Services& services, NodeId id, const jwt::Claims& claims, Now now) {
+  const auto node = services.grace.node(id, now);
   if (!node && node.error() == StoreError::kNotFound) return forbidden("the node is not registered (any more)");
   if (!node) return store_failure(node.error(), "node");
-  if (node->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
-  if (node->admission == NodeAdmission::kPending)
+  if (node->value.admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
+  if (node->value.admission == NodeAdmission::kPending)
     return problem_answer(403, "pending", "This node has not been approved yet");
+  if (node->remembered) services.grace.count_link();
   return NodeLinkGrant{id, claims.issued_at};
 }
 
 RelayGrant grant_client(Services& services, SessionId id, const jwt::Claims& claims, Now now,
                         std::optional<double> session_rate_mbps) {
-  const auto session = services.store.session(id);
-  if (!session && session.error() == StoreError::kNotFound) return ended();
-  if (!session) return store_failure(session.error(), "session");
-  if (session->ended_at || session->expires_at <= unix_seconds(now.wall)) return ended();
+  const auto known = services.grace.session(id, now);
+  if (!known && known.error() == StoreError::kNotFound) return ended();
+  if (!known) return store_failure(known.error(), "session");
+  const auto* session = &known->value;
+  // Another server may have renewed it without the store: its token says until when.
+  const auto expires_at = known->remembered ? std::max(session->expires_at, claims.expires_at) : session->expires_at;
+  if (session->ended_at || expires_at <= unix_seconds(now.wall)) return ended();
+  if (known->remembered) services.grace.count_link();
   const auto full = [](const IpAddress& address) { return *IpPrefix::make(address, address.bit_length()); };
   ClientLinkGrant grant;
   grant.token_iat = claims.issued_at;
@@ -58,7 +63,7 @@ RelayGrant grant_client(Services& services, SessionId id, const jwt::Claims& cla
   grant.ticket.addresses.push_back(full(session->address4));
   if (session->address6) grant.ticket.addresses.push_back(full(*session->address6));
   grant.ticket.rate_limit_mbps = session_rate_mbps;
-  grant.ticket.expires_at = from_unix_seconds(session->expires_at);
+  grant.ticket.expires_at = from_unix_seconds(expires_at);
   return grant;
 }
 
@@ -83,7 +88,7 @@ RelayGrant grant_server(const Call& call, ServerId peer, const jwt::Claims& clai
 RelayGrant grant_peer(Call& call, const jwt::Claims& claims, std::optional<double> session_rate_mbps) {
   if (claims.role == kNodeRole) {
     const auto node = parse_id<NodeId>(claims.subject);
-    return node ? grant_node(call.services, *node, claims) : RelayGrant(forbidden("the token names no node"));
+    return node ? grant_node(call.services, *node, claims, call.now) : RelayGrant(forbidden("the token names no node"));
   }
   if (claims.role != kClientRole) return forbidden("the token is neither a node's nor a client's");
   const auto session = parse_id<SessionId>(claims.subject);

@@ -194,6 +194,14 @@ void add_nodes(Samples& out, Services& services) {
               static_cast<double>(stats.lost_connections));
   out.counter("higgs_store_event_gaps_total", "Times that changes made elsewhere may have been missed",
               static_cast<double>(stats.event_gaps));
+  const auto grace = services.grace.stats();
+  out.counter("higgs_store_grace_renewals_total", "Sessions renewed while the store was away",
+              static_cast<double>(grace.renewals));
+  out.counter("higgs_store_grace_links_total", "Relay links granted while the store was away",
+              static_cast<double>(grace.links));
+  out.counter("higgs_store_grace_forgotten_total", "What was not remembered any more because of a limit",
+              static_cast<double>(grace.forgotten));
+  out.gauge("higgs_store_grace_unsettled", "Renewals that wait to be written", static_cast<double>(grace.unsettled));
   if (!nodes) return;
   using enum api::NodeStatus;
   for (const auto status : {kOnline, kDegraded, kOffline, kPending, kBanned})

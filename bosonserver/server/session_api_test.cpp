@@ -214,7 +214,7 @@ TEST_F(SessionApi, AnOlderTokenDoesNotReplaceANewerOne) {
   begin();
   const auto old_token = node_.relay_token;
   pass(std::chrono::seconds(10));
-  const auto newer = node_relay_token(services(), node_.id(), now()).text;
+  const auto newer = node_relay_token(services(), node_.id(), node_tokens_end(services(), now()), now()).text;
   net::HttpHeaders headers;
   headers.set("Authorization", "Bearer " + newer);
   auto running =

@@ -35,7 +35,6 @@ StoreWatch::StoreWatch(Services& services)
       subscription_(services.store.subscribe([this](const StoreEvent& event) { on_event(event); })) {}
 
 void StoreWatch::on_event(const StoreEvent& event) {
-  // Users are asked for with each request: nothing is kept of them that an event would have to drop.
   switch (event.kind) {
     case StoreEvent::Kind::kSessionsEnded:
       return end_sessions(ids_of<SessionId>(event), event.detail);
@@ -44,11 +43,15 @@ void StoreWatch::on_event(const StoreEvent& event) {
     case StoreEvent::Kind::kNodesChanged:
       for (const auto& node : ids_of<NodeId>(event)) node_changed(services_, node);
       return;
+    case StoreEvent::Kind::kUsersChanged:
+      for (const auto& user : ids_of<UserId>(event)) services_.grace.forget_user(user);
+      return;
     case StoreEvent::Kind::kKeysChanged:
       return worker_.post([this] {
         if (!refresh_keys()) miss(unix_seconds(services_.clock().wall));
       });
     case StoreEvent::Kind::kResync:
+      services_.grace.forget_users_and_nodes();
       const auto since = unix_seconds(services_.clock().wall) - (event.gap + kGapMargin).count();
       return worker_.post([this, since] {
         miss(since);
@@ -64,7 +67,10 @@ void StoreWatch::end_sessions(const std::vector<SessionId>& sessions, const std:
 void StoreWatch::ban_nodes(const std::vector<NodeId>& nodes) {
   // The links first: what is cached may be in Redis, which takes its time.
   for (const auto& node : nodes) services_.relay.close_node(node, relay::CloseReason::kBanned);
-  for (const auto& node : nodes) node_changed(services_, node);
+  for (const auto& node : nodes) {
+    services_.grace.forget_node(node);
+    node_changed(services_, node);
+  }
 }
 
 void StoreWatch::miss(std::int64_t since) { missed_since_ = std::min(missed_since_.value_or(since), since); }
@@ -72,6 +78,16 @@ void StoreWatch::miss(std::int64_t since) { missed_since_ = std::min(missed_sinc
 void StoreWatch::repair() {
   // The store may have told that it is there again before it answers: then once more, until it does.
   if (missed_since_ && look_again(*missed_since_)) missed_since_.reset();
+  settle_renewals();
+}
+
+void StoreWatch::settle_renewals() {
+  const auto ended = services_.grace.settle(services_.clock());
+  if (!ended) return;
+  for (const auto& session : *ended) {
+    log::info("a session ended while the store was away", {{"session", to_string(session)}});
+    session_over(services_, session, relay::CloseReason::kEnded);
+  }
 }
 
 bool StoreWatch::look_again(std::int64_t since) {

@@ -33,6 +33,8 @@ class StoreWatch {
   /// What became of sessions and nodes since then (Unix seconds). False: the store does not say.
   bool look_again(std::int64_t since);
   bool refresh_keys();
+  /// What was renewed without the store is written.
+  void settle_renewals();
 
   Services& services_;
   std::optional<std::int64_t> missed_since_;  // on the worker; from when on events may be lost

@@ -170,7 +170,11 @@ Result<std::vector<ApiKeyRecord>> SqlStore::api_keys(UserId user) {
 }
 
 Result<void> SqlStore::remove_api_key(UserId user, const std::string& id) {
-  return change(SqlAccess::kStatement, "DELETE FROM api_keys WHERE user_id = $1 AND id = $2", user, id);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("DELETE FROM api_keys WHERE user_id = $1 AND id = $2", user, id) == 0) return StoreError::kNotFound;
+    sql::tell(db, StoreEvent::Kind::kUsersChanged, std::vector{user});
+    return {};
+  });
 }
 
 Result<void> SqlStore::record_key_use(const std::string& id, std::int64_t now) {

@@ -76,7 +76,9 @@ Result<std::size_t> SqlStore::live_sessions() {
 }
 
 Result<void> SqlStore::renew_session(SessionId id, std::int64_t expires_at) {
-  return change(SqlAccess::kStatement, "UPDATE sessions SET expires_at = $1 WHERE id = $2 AND ended_at IS NULL",
+  return change(SqlAccess::kStatement,
+                "UPDATE sessions SET expires_at = CASE WHEN expires_at > $1 THEN expires_at ELSE $1 END "
+                "WHERE id = $2 AND ended_at IS NULL",
                 expires_at, id);
 }
 

@@ -9,6 +9,8 @@ void revoke_families(SqlConnection& db, UserId user, std::int64_t now) {
   db.run("UPDATE refresh_families SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL", now, user);
 }
 
+void tell_user(SqlConnection& db, UserId user) { sql::tell(db, StoreEvent::Kind::kUsersChanged, std::vector{user}); }
+
 }  // namespace
 
 Result<void> SqlStore::add_user(const UserRecord& user) {
@@ -43,6 +45,7 @@ Result<void> SqlStore::update_user(const UserRecord& user, bool revoke_tokens, s
                user.password_hash, api::to_string(user.role), user.disabled, user.id) == 0)
       return StoreError::kNotFound;
     if (revoke_tokens) revoke_families(db, user.id, now);
+    tell_user(db, user.id);
     return {};
   });
 }
@@ -52,13 +55,20 @@ Result<void> SqlStore::change_password(UserId id, const std::string& before, con
   return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
     if (db.run("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", after, id, before) == 0)
       return StoreError::kNotFound;
-    if (revoke_tokens) revoke_families(db, id, now);
+    if (revoke_tokens) {
+      revoke_families(db, id, now);
+      tell_user(db, id);
+    }
     return {};
   });
 }
 
 Result<void> SqlStore::remove_user(UserId id) {
-  return change(SqlAccess::kStatement, "DELETE FROM users WHERE id = $1", id);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("DELETE FROM users WHERE id = $1", id) == 0) return StoreError::kNotFound;
+    tell_user(db, id);
+    return {};
+  });
 }
 
 Result<void> SqlStore::add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
@@ -91,6 +101,7 @@ Result<RefreshOutcome> SqlStore::rotate_refresh_token(const crypto::Sha256Digest
     } else if (sql::time_at(*row, 2)) {
       // Whoever presents a spent token, or whoever spent it, is a thief: neither may go on.
       db.run("UPDATE refresh_families SET revoked_at = $1 WHERE id = $2", now, outcome.family);
+      tell_user(db, outcome.user->id);
       outcome.kind = RefreshOutcome::Kind::kReused;
     } else if (row->integer(1) <= now) {
       outcome.kind = RefreshOutcome::Kind::kExpired;
@@ -111,8 +122,11 @@ Result<UserId> SqlStore::revoke_refresh_family(const crypto::Sha256Digest& token
         "WHERE t.digest = $1",
         ByteView(token));
     if (!row->next()) return StoreError::kNotFound;
-    db.run("UPDATE refresh_families SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL", now, row->text(0));
-    return sql::id_at<UserId>(*row, 1);
+    const auto user = sql::id_at<UserId>(*row, 1);
+    if (db.run("UPDATE refresh_families SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL", now, row->text(0)) >
+        0)
+      tell_user(db, user);
+    return user;
   });
 }
 

@@ -163,7 +163,7 @@ class Store {
   virtual Result<std::vector<IpAddress>> addresses_in_use(NodeId node) = 0;
   virtual Result<std::size_t> live_sessions_of_user(UserId user) = 0;
   virtual Result<std::size_t> live_sessions() = 0;
-  /// kNotFound for one that has ended.
+  /// Never shortens it. kNotFound for one that has ended.
   virtual Result<void> renew_session(SessionId id, std::int64_t expires_at) = 0;
   /// Ending twice changes nothing: the first reason stays. False then.
   virtual Result<bool> end_session(SessionId id, const std::string& reason, std::int64_t now) = 0;

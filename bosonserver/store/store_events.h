@@ -25,6 +25,7 @@ struct StoreEvent {
     kNodesChanged,   ///< ids: nodes
     kNodesBanned,    ///< ids: nodes
     kKeysChanged,    ///< the keys that sign tokens
+    kUsersChanged,   ///< ids: users whose account, logins or API keys are not what they were
     kResync,         ///< events of the last `gap` may be lost: look again at what you hold
   };
   Kind kind = Kind::kResync;

@@ -73,6 +73,35 @@ TEST_P(StoreContract, TellsWhatChanged) {
   EXPECT_EQ(log.next(), StoreEvent{Kind::kKeysChanged});
 }
 
+TEST_P(StoreContract, TellsWhoseLoginsAndKeysAreNotWhatTheyWere) {
+  auto user = make_user("alice");
+  const auto other = subject_->open();
+  EventLog log(*store_);
+  Store& writer = dynamic_cast<SqliteSubject*>(subject_.get()) != nullptr ? *store_ : *other;
+  const auto told = [&](const char* what) {
+    EXPECT_EQ(log.next(), (StoreEvent{Kind::kUsersChanged, {user.id.value()}})) << what;
+  };
+  ASSERT_TRUE(writer.add_user(user));
+  ASSERT_TRUE(writer.add_refresh_family("f1", user.id, digest("1"), 100, 900));
+  ASSERT_TRUE(writer.add_refresh_family("f2", user.id, digest("2"), 100, 900));
+  ASSERT_TRUE(writer.rotate_refresh_token(digest("2"), digest("3"), 110, 900));
+  ASSERT_TRUE(writer.revoke_refresh_family(digest("1"), 120));
+  told("a logout");
+  ASSERT_EQ(writer.rotate_refresh_token(digest("2"), digest("4"), 130, 900)->kind, RefreshOutcome::Kind::kReused);
+  told("a theft");
+  ApiKeyRecord key{"k", user.id, "ci", digest("k"), api::Role::kUser, 100, {}, {}};
+  ASSERT_TRUE(writer.add_api_key(key));
+  ASSERT_TRUE(writer.remove_api_key(user.id, "k"));
+  told("a key that is gone");
+  ASSERT_TRUE(writer.change_password(user.id, user.password_hash, "$argon2id$y", true, 140));
+  told("another password");
+  user.disabled = true;
+  ASSERT_TRUE(writer.update_user(user, true, 150));
+  told("a ban");
+  ASSERT_TRUE(writer.remove_user(user.id));
+  told("the end");
+}
+
 TEST_P(StoreContract, TellsOfManySessionsInFewEvents) {
   const auto node = NodeId(Uuid::random(random_));
   std::set<Uuid> expected, heard;

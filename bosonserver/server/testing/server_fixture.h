@@ -16,6 +16,8 @@
 #include "api/routing.h"
 #include "bosonserver/api/tokens.h"
 #include "bosonserver/server/boson_server.h"
+#include "bosonserver/store/sql_store.h"
+#include "bosonserver/store/testing/failing_database.h"
 #include "net/http_client.h"
 #include "net/testing/coroutine_test.h"
 #include "runtime/clock.h"
@@ -75,12 +77,14 @@ class ServerFixture : public ::testing::Test {
   }
 
   void start() {
-    server_ = std::make_unique<BosonServer>(settings_, [this] {
+    auto clock = [this] {
       auto now = runtime::now();
       // The wall clock stands unless a test moves it: seconds that happen to pass would make results depend on load.
       now.wall = wall_ + later_.load();
+      now.monotonic += later_.load();
       return now;
-    });
+    };
+    server_ = std::make_unique<BosonServer>(settings_, std::move(clock), open_failing_store());
     server_->start();
     net::HttpClientOptions options;
     options.trust.spki_pins = {server_->pin()};
@@ -186,6 +190,12 @@ class ServerFixture : public ::testing::Test {
     return true;
   }
 
+  /// What the server uses: fails while store_away_.
+  std::unique_ptr<Store> open_failing_store() {
+    auto database = open_database(settings_.store_settings());
+    database->migrate();
+    return std::make_unique<SqlStore>(std::make_unique<FailingDatabase>(std::move(database), store_away_));
+  }
   /// Moves the server's clock.
   void pass(std::chrono::seconds time) { later_ = later_.load() + time; }
 
@@ -193,6 +203,7 @@ class ServerFixture : public ::testing::Test {
   const WallTime wall_ = runtime::now().wall;
   ServerSettings settings_;
   boost::asio::io_context io_;
+  std::shared_ptr<std::atomic<bool>> store_away_ = std::make_shared<std::atomic<bool>>(false);
   std::atomic<std::chrono::seconds> later_{std::chrono::seconds(0)};
   std::unique_ptr<BosonServer> server_;
   std::unique_ptr<net::HttpClient> client_;
