@@ -6,6 +6,7 @@
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/testing/no_watch.h"
 #include "bosonserver/server/testing/server_fixture.h"
+#include "runtime/clock.h"
 
 namespace higgs::boson::testing {
 namespace {
@@ -69,11 +70,11 @@ class AdmissionTest : public ServerFixture {
     start();
     turn_.emplace(settings_, random_);
     ledger_.emplace(
-        services(), [](const std::function<void()>& job) { job(); }, *turn_, paths_, nodes_);
+        services(), [](const std::function<void()>& job) { job(); }, *turn_, paths_, nodes_, traces_);
     RelayOptions options;
     options.workers = 1;
     relay_.emplace(options, *ledger_);
-    door_.emplace(services(), metrics_, store_pool_, password_pool_, gate_, *relay_, std::nullopt);
+    door_.emplace(services(), metrics_, store_pool_, password_pool_, gate_, *relay_, std::nullopt, traces_);
   }
   net::HttpResponse ask(const std::string& method, const std::string& path, const std::string& token = {},
                         const std::string& body = {}) {
@@ -104,6 +105,8 @@ class AdmissionTest : public ServerFixture {
   std::optional<RelayLedger> ledger_;
   std::optional<RelayServer> relay_;
   runtime::BlockingPool store_pool_{{.threads = 1}}, password_pool_{{.threads = 1}};
+  trace::Tracer tracer_{std::nullopt, random_, runtime::now};
+  ServerTraces traces_{tracer_};
   OverloadGate gate_;
   std::optional<FrontDoor> door_;
 };
