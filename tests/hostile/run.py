@@ -2,12 +2,13 @@
 """What hostile load does to a tunnel that stands: eight attacks, one at a time, on the server that relays it.
 
 During a download through the tunnel, as fast as two cores allow, a stranger with 64 addresses does one thing for a
-while: 10,000 silent connections, requests and bodies that never end, answers that are not read, storms of logins, of
-registrations and of TLS handshakes, nonsense instead of TLS, HTTP, JSON and WebSocket. Between the attacks it is quiet.
-A line passes when the tunnel keeps at least 80 % of its throughput (that of the quiet times before and after is 100 %),
-the server's memory stays within `limits.memory`, the metrics say what was refused, and the tunnel is the one of before.
+while, three times over: 10,000 silent connections, requests and bodies that never end, answers that are not read,
+storms of logins, of registrations and of TLS handshakes, nonsense instead of TLS, HTTP, JSON and WebSocket. Between the
+attacks it is quiet. A line passes when the tunnel keeps at least 80 % of its throughput (the median of three; that of
+the quiet times before and after each is 100 %), the server's memory stays within `limits.memory`, the metrics say what
+was refused, and the tunnel is the one of before.
 
-  tests/hostile/run.py --out build/hostile.json [--attack NAME] [--seconds N]
+  tests/hostile/run.py --out build/hostile.json [--attack NAME] [--seconds N] [--rounds N]
 """
 import argparse
 import json
@@ -39,11 +40,30 @@ def table(rows):
     return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[8]]) for line in lines)
 
 
+def rounds(siege, name, seconds, count):
+    """The attack as often as that, each time between two quiet times: the round with the median of the ratios, the most memory of all, and every problem."""
+    results, problems, before = [], [], siege.quiet(seconds)
+    for _ in range(count):
+        result = siege.attack(name, seconds)
+        after = siege.quiet(seconds)
+        result["quiet_mbps"] = round((before + after) / 2, 1)
+        result["throughput_ratio"] = round(result["mbps"] / max(result["quiet_mbps"], 0.1), 3)
+        results.append(result)
+        problems += [problem for problem in siege.problems(result) if problem not in problems]
+        before = after
+    middle = sorted(results, key=lambda result: result["throughput_ratio"])[count // 2]
+    chosen = {**middle, "rss_mib": max(result["rss_mib"] for result in results), "ratios": [result["throughput_ratio"] for result in results]}
+    if chosen["throughput_ratio"] < LEAST_RATIO:
+        problems.append(f"the tunnel had {chosen['throughput_ratio']:.2f} of its throughput")
+    return chosen, problems
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
     parser.add_argument("--attack", choices=ATTACKS, action="append")
-    parser.add_argument("--seconds", type=float, default=10, help="of each attack and each quiet time")
+    parser.add_argument("--seconds", type=float, default=6, help="of each attack and each quiet time")
+    parser.add_argument("--rounds", type=int, default=3, help="of each attack; the median of the throughput counts")
     arguments = parser.parse_args()
     try:
         enter.enter()
@@ -53,18 +73,10 @@ def main():
     rows = []
     with Lab(payload_mib=1) as lab:
         siege = Siege(lab)
-        before = siege.quiet(arguments.seconds)
         for name in arguments.attack or ATTACKS:
             print(f"{name} …", end=" ", flush=True)
-            result = siege.attack(name, arguments.seconds)
-            after = siege.quiet(arguments.seconds)
-            result["quiet_mbps"] = round((before + after) / 2, 1)
-            result["throughput_ratio"] = round(result["mbps"] / max(result["quiet_mbps"], 0.1), 3)
-            before = after
-            problems = siege.problems(result)
-            if result["throughput_ratio"] < LEAST_RATIO:
-                problems.append(f"the tunnel had {result['throughput_ratio']:.2f} of its throughput")
-            print("; ".join(problems) or f"ok, {result['throughput_ratio']:.2f}", flush=True)
+            result, problems = rounds(siege, name, arguments.seconds, arguments.rounds)
+            print("; ".join(problems) or "ok", *(f"{ratio:.2f}" for ratio in result["ratios"]), flush=True)
             rows.append((result, problems))
         if any(problems for _, problems in rows):
             shutil.rmtree(LOGS, ignore_errors=True)
