@@ -5,11 +5,7 @@
 #include <set>
 #include <thread>
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include "bosonserver/store/row_limit.h"
 
 namespace higgs::boson {
 namespace {
@@ -168,140 +164,6 @@ TEST_P(StoreContract, StrangersTextIsNobodyElses) {
   EXPECT_EQ(store_->audit(std::nullopt, 1)->front().object, "zażółć 🦉");
 }
 
-TEST_P(StoreContract, ANodeIsKeptWhole) {
-  const auto node = make_node();
-  ASSERT_TRUE(store_->register_node(node));
-  store_.reset();
-  store_ = subject_->open();
-  const auto found = store_->node(node.id);
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->key_certificate, node.key_certificate);
-  EXPECT_EQ(found->tunnel_prefixes, node.tunnel_prefixes);
-  EXPECT_EQ(found->address, node.address);
-  EXPECT_EQ(found->location->region, "Berlin");
-  EXPECT_EQ(found->capabilities.max_connections, 10u);
-  EXPECT_EQ(found->shown_status(), api::NodeStatus::kOnline);
-  EXPECT_EQ(store_->node(NodeId()).error(), StoreError::kNotFound);
-}
-
-TEST_P(StoreContract, ANodeReplacesOnlyItselfAndOnlyForward) {
-  const auto identity = crypto::make_ed25519_key(random_);
-  const auto key1 = crypto::public_key_of(crypto::make_private_key(random_));
-  const auto key2 = crypto::public_key_of(crypto::make_private_key(random_));
-  auto node = make_node(identity, key1, 5);
-  node.admission = NodeAdmission::kPending;
-  ASSERT_TRUE(store_->register_node(node));
-  ASSERT_TRUE(store_->set_node_admission(node.id, NodeAdmission::kApproved));
-
-  auto again = make_node(identity, key1, 5);
-  again.admission = NodeAdmission::kPending;
-  again.registered_at = 900;
-  const auto kept = store_->register_node(again);
-  ASSERT_TRUE(kept);
-  EXPECT_EQ(kept->admission, NodeAdmission::kApproved) << "an approval is not asked for twice";
-  EXPECT_EQ(kept->registered_at, 100);
-
-  EXPECT_EQ(store_->register_node(make_node(identity, key1, 4)).error(), StoreError::kStaleSequence);
-  EXPECT_EQ(store_->register_node(make_node(identity, key2, 5)).error(), StoreError::kStaleSequence);
-  EXPECT_TRUE(store_->register_node(make_node(identity, key2, 6)));
-  EXPECT_EQ(store_->node(node.id)->wireguard_key, key2);
-
-  const auto stranger = crypto::make_ed25519_key(random_);
-  EXPECT_EQ(store_->register_node(make_node(stranger, key2, 1)).error(), StoreError::kKeyTaken);
-  auto impostor = make_node(stranger, key1, 9);
-  impostor.id = node.id;
-  EXPECT_EQ(store_->register_node(impostor).error(), StoreError::kIdentityTaken);
-  EXPECT_EQ(store_->node(node.id)->identity_key, node.identity_key);
-}
-
-TEST_P(StoreContract, HeartbeatsAndStatus) {
-  const auto node = make_node();
-  ASSERT_TRUE(store_->register_node(node));
-  api::HeartbeatMetrics metrics;
-  metrics.active_connections = 3;
-  const auto beat = [&](NodeId id, api::NodeStatus status, std::int64_t now) {
-    return store_->record_heartbeat(id, status, metrics, *IpAddress::parse("192.0.2.9"), now);
-  };
-  auto outcome = beat(node.id, api::NodeStatus::kDegraded, 150);
-  ASSERT_TRUE(outcome);
-  EXPECT_TRUE(outcome->status_changed);
-  EXPECT_FALSE(outcome->actions_wait);
-  EXPECT_EQ(outcome->heartbeat_interval, node.heartbeat_interval);
-  EXPECT_FALSE(beat(node.id, api::NodeStatus::kDegraded, 150)->status_changed);
-  auto found = store_->node(node.id);
-  EXPECT_EQ(found->status, api::NodeStatus::kDegraded);
-  EXPECT_EQ(found->metrics.active_connections, 3u);
-  EXPECT_EQ(found->last_seen, 150);
-  ASSERT_TRUE(store_->add_action({"a", node.id, api::ActionType::kRestart, "{}", 100}));
-  outcome = beat(node.id, api::NodeStatus::kOnline, 160);
-  EXPECT_TRUE(outcome->status_changed && outcome->actions_wait);
-  ASSERT_TRUE(store_->set_node_admission(node.id, NodeAdmission::kBanned));
-  EXPECT_EQ(store_->node(node.id)->shown_status(), api::NodeStatus::kBanned);
-  EXPECT_EQ(beat(node.id, api::NodeStatus::kDegraded, 170)->admission, NodeAdmission::kBanned);
-  EXPECT_EQ(store_->node(node.id)->last_seen, 160) << "the banned are not heard";
-  EXPECT_EQ(beat(NodeId(), api::NodeStatus::kOnline, 1).error(), StoreError::kNotFound);
-}
-
-TEST_P(StoreContract, SilentNodesAreFoundUnlessTheySpeak) {
-  auto early = make_node(), late = make_node(), patient = make_node(), banned = make_node();
-  early.last_seen = 100;
-  late.last_seen = 110;
-  patient.last_seen = 100;
-  patient.heartbeat_interval = 60;
-  for (const auto* node : {&late, &early, &patient, &banned}) ASSERT_TRUE(store_->register_node(*node));
-  ASSERT_TRUE(store_->set_node_admission(banned.id, NodeAdmission::kBanned));
-  EXPECT_TRUE(store_->silent_nodes(130, 1, 10)->empty());
-  const auto silent = store_->silent_nodes(141, 1, 10);
-  ASSERT_EQ(silent->size(), 2u);
-  EXPECT_EQ(silent->front().id, early.id) << "the longest silent first";
-  EXPECT_EQ(store_->silent_nodes(141, 1, 1)->size(), 1u);
-  EXPECT_EQ(store_->silent_nodes(191, 3, 10)->size(), 1u);
-
-  EXPECT_TRUE(*store_->set_node_offline(early.id, 100));
-  EXPECT_FALSE(*store_->set_node_offline(early.id, 100)) << "it is already";
-  ASSERT_TRUE(store_->record_heartbeat(late.id, api::NodeStatus::kOnline, {}, {}, 150));
-  EXPECT_FALSE(*store_->set_node_offline(late.id, 110)) << "it has spoken meanwhile";
-  EXPECT_EQ(store_->node(late.id)->status, api::NodeStatus::kOnline);
-  EXPECT_EQ(store_->node(early.id)->status, api::NodeStatus::kOffline);
-}
-
-TEST_P(StoreContract, NodesAreCountedAsTheyAreShown) {
-  auto offline = make_node(), pending = make_node(), banned = make_node();
-  offline.status = api::NodeStatus::kOffline;
-  pending.admission = NodeAdmission::kPending;
-  for (const auto& node : {offline, pending, banned, make_node(), make_node()})
-    ASSERT_TRUE(store_->register_node(node));
-  ASSERT_TRUE(store_->set_node_admission(banned.id, NodeAdmission::kBanned));
-  using enum api::NodeStatus;
-  EXPECT_EQ(*store_->nodes_by_status(),
-            (std::map<api::NodeStatus, std::size_t>{{kOnline, 2}, {kOffline, 1}, {kPending, 1}, {kBanned, 1}}));
-}
-
-TEST_P(StoreContract, NodesArePaged) {
-  for (int i = 0; i < 5; ++i) ASSERT_TRUE(store_->register_node(make_node()));
-  const auto first = store_->nodes(std::nullopt, 3);
-  ASSERT_EQ(first->size(), 3u);
-  const auto second = store_->nodes(first->back().id, 3);
-  ASSERT_EQ(second->size(), 2u);
-  EXPECT_LT(first->back().id, second->front().id);
-}
-
-TEST_P(StoreContract, ActionsWaitUntilTheyAreAnswered) {
-  const auto node = make_node();
-  ASSERT_TRUE(store_->register_node(node));
-  ASSERT_TRUE(store_->add_action({"a1", node.id, api::ActionType::kRestart, "{}", 100}));
-  ASSERT_EQ(store_->pending_actions(node.id)->size(), 1u);
-  EXPECT_EQ(store_->pending_actions(node.id)->front().type, api::ActionType::kRestart);
-  EXPECT_EQ(store_->finish_action(NodeId(), "a1", true, "", 120).error(), StoreError::kNotFound) << "another's action";
-  ASSERT_TRUE(store_->finish_action(node.id, "a1", true, "done", 120));
-  EXPECT_TRUE(store_->pending_actions(node.id)->empty());
-  EXPECT_EQ(store_->finish_action(node.id, "a1", true, "", 120).error(), StoreError::kNotFound);
-  for (std::size_t i = 0; i < kMaxPendingActions; ++i)
-    ASSERT_TRUE(store_->add_action({"b" + std::to_string(i), node.id, api::ActionType::kRestart, "{}", 100}));
-  EXPECT_EQ(store_->add_action({"c", node.id, api::ActionType::kRestart, "{}", 100}).error(), StoreError::kFull);
-  EXPECT_EQ(store_->add_action({"d", NodeId(), api::ActionType::kRestart, "{}", 100}).error(), StoreError::kNotFound);
-}
-
 TEST_P(StoreContract, SessionsHoldTheirAddressesWhileTheyLive) {
   const auto node = make_node();
   const auto user = UserId(Uuid::random(random_));
@@ -379,36 +241,6 @@ TEST_P(StoreContract, SessionBytesAddUpAndListsRunBackwards) {
   EXPECT_EQ(seen.size(), 4u);
   EXPECT_EQ(std::set<SessionId>(seen.begin(), seen.end()).size(), 4u);
   EXPECT_EQ(store_->session(seen[0])->started_at, 101);
-}
-
-TEST_P(StoreContract, ActionsComeInTheOrderInWhichTheyWereQueued) {
-  const auto node = make_node();
-  ASSERT_TRUE(store_->register_node(node));
-  const std::vector<std::string> ids{"d", "a", "c", "b"};
-  for (const auto& id : ids)
-    ASSERT_TRUE(store_->add_action({id, node.id, api::ActionType::kUpdateConfig, "{}", 100}));  // in one second
-  std::vector<std::string> found;
-  const auto pending = store_->pending_actions(node.id);
-  for (const auto& action : *pending) found.push_back(action.id);
-  EXPECT_EQ(found, ids);
-}
-
-TEST_P(StoreContract, ANodesServerIsTheLatestThatSaidSo) {
-  const auto node = make_node();
-  const ServerId first(Uuid::random(random_)), second(Uuid::random(random_));
-  EXPECT_EQ(store_->set_node_server(node.id, first).error(), StoreError::kNotFound);
-  ASSERT_TRUE(store_->register_node(node));
-  EXPECT_EQ(store_->node(node.id)->server, std::nullopt);
-  ASSERT_TRUE(store_->set_node_server(node.id, first));
-  ASSERT_TRUE(store_->set_node_server(node.id, second));
-  ASSERT_TRUE(store_->clear_node_server(node.id, first));
-  EXPECT_EQ(store_->node(node.id)->server, second) << "it had moved on before";
-  EXPECT_EQ(store_->register_node(node)->server, second) << "registering again leaves the link alone";
-  EXPECT_EQ(store_->nodes(std::nullopt, 10)->front().server, second);
-  ASSERT_TRUE(store_->clear_nodes_of_server(first));
-  EXPECT_EQ(store_->node(node.id)->server, second);
-  ASSERT_TRUE(store_->clear_nodes_of_server(second));
-  EXPECT_EQ(store_->node(node.id)->server, std::nullopt);
 }
 
 TEST_P(StoreContract, ServersAreThoseThatSpokeLately) {
@@ -498,61 +330,6 @@ INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, ::testing::Values([]() -> std::u
 INSTANTIATE_TEST_SUITE_P(Postgres, StoreContract, ::testing::Values([]() -> std::unique_ptr<Subject> {
                            return std::make_unique<PostgresSubject>();
                          }));
-
-TEST(RowLimitTest, CountsNowAndThenAndBeforeItRefuses) {
-  RowLimit limit(RowLimit::kRecountEvery + 10);
-  std::size_t rows = 0, counts = 0;
-  const auto count = [&] {
-    ++counts;
-    return rows;
-  };
-  for (; rows < RowLimit::kRecountEvery + 10; ++rows) ASSERT_FALSE(limit.full(count)) << rows;
-  EXPECT_EQ(counts, 2u);
-  EXPECT_TRUE(limit.full(count));
-  --rows;
-  EXPECT_FALSE(limit.full(count)) << "there is room again";
-}
-
-TEST(SqliteStoreTest, AStoreOfANewerVersionIsLeftAlone) {
-  SqliteSubject subject;
-  subject.open();
-  SQLite::Database(subject.file().string(), SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 99");
-  EXPECT_THROW(subject.open(), std::runtime_error);
-}
-
-TEST(SqliteStoreTest, ABusyStoreIsUnavailableNotStuck) {
-  SqliteSubject subject;
-  const auto store = subject.open();
-  SQLite::Database other(subject.file().string(), SQLite::OPEN_READWRITE);
-  other.exec("BEGIN EXCLUSIVE");
-  const auto begin = std::chrono::steady_clock::now();
-  EXPECT_EQ(store->add_nonce("n", 1, 2).error(), StoreError::kUnavailable);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
-  EXPECT_TRUE(store->user_by_name("nobody").error() == StoreError::kNotFound) << "reading goes on";
-  other.exec("ROLLBACK");
-  EXPECT_TRUE(store->add_nonce("n", 1, 2));
-}
-
-TEST(SqliteStoreTest, TheAuditCannotBeRewritten) {
-  SqliteSubject subject;
-  const auto store = subject.open();
-  ASSERT_TRUE(store->add_audit({0, 1, "a", "", "b", "c", "denied"}));
-  SQLite::Database other(subject.file().string(), SQLite::OPEN_READWRITE);
-  EXPECT_THROW(other.exec("UPDATE audit SET outcome = 'ok'"), SQLite::Exception);
-  EXPECT_EQ(store->audit(std::nullopt, 1)->front().outcome, "denied");
-}
-
-TEST(SqliteStoreTest, RefusesWhatItCannotUse) {
-  EXPECT_THROW(open_store({"sqlite:/nonexistent/dir/store.db"}), std::runtime_error);
-  std::string pattern = (std::filesystem::temp_directory_path() / "higgs-store-XXXXXX").string();
-  const std::filesystem::path file = pattern;
-  const int fd = ::mkstemp(pattern.data());
-  ASSERT_GE(fd, 0);
-  ASSERT_EQ(::write(fd, "this is no database at all, but long enough to be looked at", 59), 59);
-  ::close(fd);
-  EXPECT_THROW(open_store({"sqlite:" + pattern}), std::runtime_error);
-  std::filesystem::remove(pattern);
-}
 
 }  // namespace
 }  // namespace higgs::boson
