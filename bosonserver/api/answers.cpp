@@ -1,11 +1,15 @@
 #include "bosonserver/api/answers.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "bosonserver/store/store.h"
 
 namespace higgs::boson {
 namespace {
 
 constexpr std::int64_t kStoreRetrySeconds = 2;
+constexpr std::chrono::seconds kLeastHold{1}, kLongestHold{5};
 
 }  // namespace
 
@@ -69,6 +73,7 @@ net::HttpResponse unauthorized(std::string_view detail) {
 net::HttpResponse later(unsigned status, std::string_view name, std::string_view title, std::int64_t seconds) {
   auto response = problem_answer(status, name, title, "try again in " + std::to_string(seconds) + " seconds");
   response.headers.set("Retry-After", std::to_string(seconds));
+  if (status == 429) response.hold = std::clamp(std::chrono::seconds(seconds), kLeastHold, kLongestHold);
   return response;
 }
 

@@ -30,7 +30,7 @@ net::HttpResponse not_found(std::string_view what);
 net::HttpResponse forbidden(std::string_view detail);
 /// 401 with WWW-Authenticate (RFC 6750, 3).
 net::HttpResponse unauthorized(std::string_view detail);
-/// 429 or 503 with Retry-After.
+/// 429 or 503 with Retry-After. Who is told 429 waits for it on this connection (HttpResponse::hold).
 net::HttpResponse later(unsigned status, std::string_view name, std::string_view title, std::int64_t seconds);
 /// 503 where the store does not answer, 404 where it knows no such `what`; 500 for what a handler should have foreseen.
 net::HttpResponse store_failure(const ErrorCode& error, std::string_view what);

@@ -54,7 +54,9 @@ constexpr std::size_t kStoreQueue = 1024, kPasswordQueue = 64;
 constexpr std::chrono::milliseconds kPasswordWait{2000};
 /// Tunnels first, then requests, then passwords: where processors are short, new work must not take them from what
 /// stands. A step of 5 is about a third of the time (sched(7)).
-constexpr int kControlNice = 5, kPasswordNice = 10;
+constexpr int kControlNice = 10, kPasswordNice = 19;
+/// A storm of logins leaves three quarters of their threads' time to others.
+constexpr double kPasswordRest = 3;
 
 runtime::LockFile lock_state(const std::filesystem::path& directory) {
   if (const auto made = runtime::make_private_directory(directory); !made)
@@ -292,8 +294,11 @@ class BosonServer::Impl {
   asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
   asio::any_io_executor tracing_strand{asio::make_strand(io)};
   runtime::BlockingPool store_pool{{.threads = settings.store_threads, .queued = kStoreQueue, .nice = kControlNice}};
-  runtime::BlockingPool password_pool{
-      {.threads = settings.password_threads, .queued = kPasswordQueue, .wait = kPasswordWait, .nice = kPasswordNice}};
+  runtime::BlockingPool password_pool{{.threads = settings.password_threads,
+                                       .queued = kPasswordQueue,
+                                       .wait = kPasswordWait,
+                                       .nice = kPasswordNice,
+                                       .rest = kPasswordRest}};
   OverloadGate overload;
   std::optional<OverloadWatch> overload_watch;
   std::optional<FrontDoor> door;

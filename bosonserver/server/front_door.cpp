@@ -11,10 +11,13 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::int64_t kOverloadRetrySeconds = 5;
+constexpr std::chrono::seconds kOverloadHold{1};
 constexpr unsigned kSwitchingProtocols = 101;
 
 net::HttpResponse overloaded() {
-  return later(503, "overloaded", "The server has too much to do", kOverloadRetrySeconds);
+  auto response = later(503, "overloaded", "The server has too much to do", kOverloadRetrySeconds);
+  response.hold = kOverloadHold;
+  return response;
 }
 
 /// Of every line that is written while the request is worked on.

@@ -171,6 +171,9 @@ void add_http(Samples& out, const net::HttpServerStats& http) {
               static_cast<double>(http.handshake_failures));
   out.counter("higgs_http_refused_handshakes_total", "TLS handshakes over the limits of an address",
               static_cast<double>(http.refused_handshakes));
+  out.counter("higgs_http_held_total",
+              "Answers to requests that came too often, after which the connection had to wait",
+              static_cast<double>(http.held));
   out.counter("higgs_http_refused_for_memory_total", "Connections and requests refused because memory was short",
               static_cast<double>(http.refused_for_memory));
   out.counter("higgs_http_timeouts_total", "Clients that took too long", static_cast<double>(http.timeouts));

@@ -1,5 +1,7 @@
 #include "net/handshake_limiter.h"
 
+#include <algorithm>
+
 namespace higgs::net {
 namespace {
 
@@ -29,6 +31,19 @@ bool HandshakeLimiter::begin(Instant now, const IpAddress& address) {
   if (entry->under_way >= limits_.at_a_time || !entry->bucket.take(now, 1)) return false;
   ++entry->under_way;
   return true;
+}
+
+bool HandshakeLimiter::has_room(Instant now, const IpAddress& address) {
+  const auto found = entries_.find(counted_address(address));
+  if (found == entries_.end()) return true;
+  return found->second.under_way < limits_.at_a_time && found->second.bucket.available(now) >= 1;
+}
+
+void HandshakeLimiter::blame(Instant now, const IpAddress& address) {
+  if (Entry* entry = entry_of(now, counted_address(address))) {
+    const double credit = entry->bucket.available(now) + limits_.burst;
+    entry->bucket.add(-std::clamp(limits_.fault, 0.0, std::max(credit, 0.0)));
+  }
 }
 
 void HandshakeLimiter::end(const IpAddress& address) noexcept {

@@ -20,6 +20,7 @@ struct HandshakeLimits {
   double per_second = 50;
   double burst = 500;           ///< an office behind one address comes back at once after its server's restart
   std::size_t at_a_time = 512;  ///< begun and not ended
+  double fault = 20;            ///< what a connection costs besides with which nothing could be done
   std::size_t addresses = 65536;
 };
 
@@ -31,6 +32,11 @@ class HandshakeLimiter {
   /// rate.
   bool begin(Instant now, const IpAddress& address);
   void end(const IpAddress& address) noexcept;
+  /// Whether begin() would say yes; begins nothing.
+  bool has_room(Instant now, const IpAddress& address);
+  /// A connection of this address was good for nothing: it costs HandshakeLimits::fault, if need be on credit, up to
+  /// another burst.
+  void blame(Instant now, const IpAddress& address);
   std::size_t tracked() const noexcept { return entries_.size(); }
 
  private:

@@ -43,6 +43,28 @@ TEST_F(HandshakeLimiterTest, ThoseUnderWayAreLimitedUntilTheyEnd) {
   EXPECT_FALSE(limiter.begin(now_, kOne));
 }
 
+TEST_F(HandshakeLimiterTest, WhoseConnectionsAreGoodForNothingMayBeginFew) {
+  HandshakeLimiter limiter({.per_second = 10, .burst = 40, .at_a_time = 100, .fault = 20, .addresses = 100});
+  const auto bad = [&](int tries) {
+    int count = 0;
+    for (int i = 0; i < tries; ++i) {
+      if (begun(limiter, kOne, 1) == 0) continue;
+      ++count;
+      limiter.blame(now_, kOne);
+    }
+    return count;
+  };
+  EXPECT_EQ(bad(100), 2);
+  EXPECT_FALSE(limiter.has_room(now_, kOne));
+  EXPECT_EQ(begun(limiter, kTwo, 1), 1) << "and nobody else";
+  for (int i = 0; i < 100; ++i) limiter.blame(now_, kOne);
+  now_ += milliseconds(4000);
+  EXPECT_EQ(bad(100), 0) << "on credit";
+  now_ += milliseconds(4000);
+  EXPECT_TRUE(limiter.has_room(now_, kOne));
+  EXPECT_EQ(begun(limiter, kOne, 100), 40) << "but not for ever";
+}
+
 TEST_F(HandshakeLimiterTest, AnIpv6CustomerIsOneAddressAndAMappedOneIsItsIpv4) {
   HandshakeLimiter limiter({.per_second = 1, .burst = 4, .at_a_time = 100, .addresses = 100});
   EXPECT_EQ(begun(limiter, *IpAddress::parse("2001:db8:1:2::1"), 3), 3);

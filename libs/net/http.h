@@ -40,6 +40,9 @@ struct HttpResponse {
   unsigned status = 200;
   HttpHeaders headers;
   std::string body;
+  /// For so long the next request on this connection waits, unless it comes through a proxy that carries those of
+  /// others, too: who asks too often gets an answer no more often for it.
+  std::chrono::milliseconds hold{0};
 };
 
 }  // namespace higgs::net

@@ -4,6 +4,8 @@
 #include <exception>
 #include <utility>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 #include "base/random.h"
@@ -104,6 +106,7 @@ asio::awaitable<bool> HttpConnection::shake_hands() {
       co_return false;
     }
     done = co_await stream_.accept();
+    if (!done) blame();
   }
   if (!done) {
     ++shared_->counters.handshake_failures;
@@ -140,6 +143,7 @@ asio::awaitable<bool> HttpConnection::read_proxy_header() {
 
 void HttpConnection::drain() noexcept {
   if (waiting_) stream_.abort();
+  if (holding_ != nullptr) holding_->cancel();
 }
 
 asio::awaitable<bool> HttpConnection::read_more() {
@@ -207,6 +211,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   if (!read) co_return Next::kClose;
   if (parser.state() != HttpRequestParser::State::kComplete) {
     ++shared_->counters.bad_requests;
+    blame();
     const auto answer = of_bad_request(parser);
     co_await answer_and_linger(answer);
     co_return Next::kClose;
@@ -215,7 +220,8 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   stream_.expires_never();
   HttpRequest request = parser.take();
   request.remote = stream_.remote();
-  if (const auto client = shared_->proxies.client_of(peer_.address, request.headers)) request.remote = {*client, 0};
+  const auto client = shared_->proxies.client_of(peer_.address, request.headers);
+  if (client) request.remote = {*client, 0};
   if (request.remote == peer_) request.round_trip = stream_.round_trip();
   request.request_id = request_id_for(request);
   if (asks_for_websocket(request)) {
@@ -227,12 +233,17 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   const bool head = request.method == "HEAD";
   auto handling = handle(std::move(request));
   const HttpResponse response = co_await std::move(handling);
+  if (response.status == 400) blame();
   const bool close = !parser.keep_alive() || shared_->draining;
   const std::string text =
       write_response(response, {.now = runtime::now().wall, .request_id = id, .head = head, .close = close});
   const bool written = co_await write(text);
-  if (!written) co_return Next::kClose;
-  co_return close ? Next::kClose : Next::kContinue;
+  if (!written || close) co_return Next::kClose;
+  if (response.hold.count() > 0 && !client) {
+    ++shared_->counters.held;
+    co_await hold(response.hold);
+  }
+  co_return Next::kContinue;
 }
 
 asio::awaitable<HttpResponse> HttpConnection::handle(HttpRequest request) {
@@ -270,6 +281,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_upgrade(HttpRequest 
     }
   }
   if (const auto* refusal = std::get_if<HttpResponse>(&decision)) {
+    if (refusal->status < 500) blame();
     co_await answer_and_linger(*refusal);
     co_return Next::kClose;
   }
@@ -289,6 +301,21 @@ asio::awaitable<bool> HttpConnection::write(std::string_view text) {
   const auto written = co_await stream_.write_all(as_bytes(text));
   if (!written && written.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
   co_return written.has_value();
+}
+
+void HttpConnection::blame() {
+  const auto& address = stream_.remote().address;
+  if (!stream_.is_tls() || shared_->proxies.include(address)) return;
+  const std::lock_guard lock(shared_->handshakes_mutex);
+  shared_->handshakes.blame(runtime::now().monotonic, address);
+}
+
+asio::awaitable<void> HttpConnection::hold(std::chrono::milliseconds time) {
+  stream_.expires_never();
+  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  holding_ = &timer;
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  holding_ = nullptr;
 }
 
 asio::awaitable<void> HttpConnection::answer_and_linger(const HttpResponse& response) {

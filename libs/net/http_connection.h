@@ -2,11 +2,13 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include "net/http_parser.h"
 #include "net/http_server.h"
@@ -15,7 +17,7 @@ namespace higgs::net {
 
 struct HttpServerCounters {
   std::atomic<std::uint64_t> accepted{0}, refused{0}, handshake_failures{0}, requests{0}, timeouts{0}, bad_requests{0},
-      accept_errors{0}, bad_proxy_headers{0}, refused_handshakes{0}, refused_for_memory{0};
+      accept_errors{0}, bad_proxy_headers{0}, refused_handshakes{0}, refused_for_memory{0}, held{0};
 };
 
 /// What connections of one server share; read-only but for the counters and the handshakes.
@@ -56,6 +58,9 @@ class HttpConnection {
   boost::asio::awaitable<HttpResponse> handle(HttpRequest request);
   boost::asio::awaitable<Next> serve_upgrade(HttpRequest request);
   boost::asio::awaitable<bool> write(std::string_view text);
+  /// Of this connection came nothing that could be understood or let in.
+  void blame();
+  boost::asio::awaitable<void> hold(std::chrono::milliseconds time);
   boost::asio::awaitable<void> answer_and_linger(const HttpResponse& response);
   std::size_t unread() const noexcept { return buffer_.size() - consumed_; }
   ByteView unread_bytes() const noexcept { return ByteView(buffer_).subspan(consumed_); }
@@ -67,8 +72,9 @@ class HttpConnection {
   Bytes buffer_;              // bytes that came and that no message has taken yet, from consumed_ on
   std::size_t consumed_ = 0;  // front of buffer_ that is done with
   bool first_ = true;
-  bool waiting_ = true;  // for the first byte of a request
-  bool taken_ = false;   // the socket was given away
+  bool waiting_ = true;                           // for the first byte of a request
+  bool taken_ = false;                            // the socket was given away
+  boost::asio::steady_timer* holding_ = nullptr;  // of hold()
 };
 
 /// A sane id that the caller sent, or a new one.

@@ -29,7 +29,7 @@ class BehindAProxy : public ::testing::Test {
     HttpHandlers handlers;
     handlers.request = [this](HttpRequest request) -> asio::awaitable<HttpResponse> {
       seen_.push_back(request);
-      co_return HttpResponse{.status = 200, .headers = {}, .body = "served"};
+      co_return HttpResponse{.status = 200, .headers = {}, .body = "served", .hold = std::chrono::hours(1)};
     };
     handlers.upgrade = [this](HttpRequest) -> asio::awaitable<UpgradeDecision> {
       UpgradeAccept accept;

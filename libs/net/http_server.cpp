@@ -18,6 +18,7 @@
 
 #include "net/endpoint_convert.h"
 #include "net/http_connection.h"
+#include "runtime/clock.h"
 #include "runtime/log.h"
 
 namespace higgs::net {
@@ -57,6 +58,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   asio::awaitable<void> accept_loop();
   void admit(tcp::socket socket);
   bool has_room() const;
+  bool may_shake_hands(const IpAddress& address);
   bool count_in(Entry& entry, const IpAddress& address);
   void forget(const std::shared_ptr<Entry>& entry);
   std::size_t open() const;
@@ -119,6 +121,11 @@ bool HttpServer::Impl::has_room() const {
   return !shared->draining && entries.size() < shared->limits.connections;
 }
 
+bool HttpServer::Impl::may_shake_hands(const IpAddress& address) {
+  const std::lock_guard lock(shared->handshakes_mutex);
+  return shared->handshakes.has_room(runtime::now().monotonic, address);
+}
+
 bool HttpServer::Impl::count_in(Entry& entry, const IpAddress& client) {
   const IpAddress address = counted_address(client);
   const std::lock_guard lock(mutex);
@@ -137,6 +144,10 @@ void HttpServer::Impl::admit(tcp::socket socket) {
   auto entry = std::make_shared<Entry>();
   if (const auto& has_room = shared->handlers.has_room_for_connection; has_room && !has_room()) {
     ++shared->counters.refused_for_memory;
+    return;
+  }
+  if (tls && !shared->proxies.include(address) && !may_shake_hands(address)) {
+    ++shared->counters.refused_handshakes;
     return;
   }
   if (!has_room() || (!shared->proxies.include(address) && !count_in(*entry, address))) {
@@ -239,6 +250,7 @@ HttpServerStats HttpServer::stats() const {
           .accept_errors = counters.accept_errors,
           .refused_handshakes = counters.refused_handshakes,
           .refused_for_memory = counters.refused_for_memory,
+          .held = counters.held,
           .open = impl_->open()};
 }
 

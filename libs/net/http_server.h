@@ -56,7 +56,8 @@ struct HttpServerStats {
   std::uint64_t bad_proxy_headers = 0;  ///< connections from proxies without one that can be read; closed
   std::uint64_t accept_errors = 0;      ///< out of descriptors or memory; each costs a pause
   std::uint64_t refused_handshakes = 0, refused_for_memory = 0;
-  std::size_t open = 0;  ///< not those that were upgraded
+  std::uint64_t held = 0;  ///< answers after which the connection had to wait
+  std::size_t open = 0;    ///< not those that were upgraded
 };
 
 /// Thread-safe. The executor may run on several threads: each connection keeps to a strand of its own, on which its

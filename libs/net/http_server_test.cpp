@@ -126,6 +126,30 @@ TEST_F(HttpServerTest, KeepsAliveAndAnswersPipelinedRequestsInOrder) {
   EXPECT_EQ(seen_.at(0).remote.address.to_string(), "127.0.0.1");
 }
 
+TEST_F(HttpServerTest, WhoAsksTooOftenWaitsOnThatConnectionAlone) {
+  handlers_.request = [this](HttpRequest request) -> asio::awaitable<HttpResponse> {
+    auto answering = echo(std::move(request));
+    auto response = co_await std::move(answering);
+    if (response.body.starts_with("GET /often")) response.hold = std::chrono::hours(1);
+    if (response.body.starts_with("GET /once")) response.hold = milliseconds(1);
+    co_return response;
+  };
+  start();
+  auto& often = connect();
+  auto& other = connect();
+  often.send("GET /often HTTP/1.1\r\nHost: h\r\n\r\nGET /again HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(often.answer().body, "GET /often ");
+  for (int i = 0; i < 100; ++i) {
+    other.send("GET /once HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(other.answer().body, "GET /once ");
+  }
+  EXPECT_EQ(seen_.size(), 101u) << "what was asked again is not even looked at";
+  EXPECT_EQ(server_->stats().held, 101u);
+  auto stopping = server_->stop(std::chrono::hours(1));
+  run(context_, std::move(stopping));
+  EXPECT_EQ(server_->stats().open, 0u) << "a server that stops does not wait for it";
+}
+
 TEST_F(HttpServerTest, HeadHasTheLengthButNotTheBody) {
   start();
   auto& client = connect();

@@ -137,7 +137,13 @@ void TlsStream::expires_never() noexcept {
   impl_->expiry = Clock::time_point::max();
 }
 
-asio::awaitable<Result<void>> TlsStream::wait_for_peer() { co_return co_await impl_->wait(TlsError::kWantRead); }
+asio::awaitable<Result<void>> TlsStream::wait_for_peer() {
+  const auto first = co_await impl_->wait(TlsError::kWantRead);
+  if (!first) co_return first;
+  std::byte looked_at{};
+  if (::recv(impl_->socket.native_handle(), &looked_at, 1, MSG_PEEK) == 0) co_return TlsError::kClosed;
+  co_return first;
+}
 
 asio::awaitable<Result<void>> TlsStream::accept() {
   if (impl_->context == nullptr) co_return boost::system::in_place_value;

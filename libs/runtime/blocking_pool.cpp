@@ -39,6 +39,7 @@ class BlockingPool::Impl {
       stopping = true;
     }
     wake.notify_all();
+    resting.notify_all();
     for (auto& thread : threads) thread.join();
   }
 
@@ -72,13 +73,24 @@ class BlockingPool::Impl {
         job = std::move(jobs.front().run);
         jobs.pop_front();
       }
+      const auto begin = Clock::now();
       job();
+      job = nullptr;
+      if (limits.rest > 0) rest_after(begin);
     }
+  }
+
+  void rest_after(Clock::time_point begin) {
+    const auto now = Clock::now();
+    const auto until = now + std::chrono::duration_cast<Clock::duration>((now - begin) * limits.rest);
+    std::unique_lock lock(mutex);
+    // In turn with the others, who rest as well: nobody takes a job that came meanwhile any earlier for it.
+    if (!jobs.empty()) resting.wait_until(lock, until, [this] { return stopping; });
   }
 
   const BlockingPoolLimits limits;
   mutable std::mutex mutex;
-  std::condition_variable wake;
+  std::condition_variable wake, resting;
   std::deque<Job> jobs;
   std::uint64_t refused = 0;
   bool stopping = false;

@@ -18,6 +18,9 @@ struct BlockingPoolLimits {
   /// While a call has waited longer than this for a thread, further ones are refused. 0: however long.
   std::chrono::milliseconds wait{0};
   int nice = 0;  ///< of the threads
+  /// While more calls wait, a thread rests after each for so many times as long as that took: all that is asked of it
+  /// leaves something of the processor to others.
+  double rest = 0;
 };
 
 class BlockingPool {

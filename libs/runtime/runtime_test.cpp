@@ -239,6 +239,35 @@ TEST(BlockingPool, RefusesWhileACallHasWaitedTooLong) {
   EXPECT_EQ(pool.refused(), static_cast<std::uint64_t>(refused));
 }
 
+TEST(BlockingPool, WhileOthersWaitAThreadRestsAfterEachCall) {
+  asio::io_context context;
+  std::optional<BlockingPool> pool;
+  pool.emplace(BlockingPoolLimits{.threads = 1, .rest = 1e6});
+  std::latch release(1);
+  std::atomic<int> done = 0;
+  const auto one = [&]() -> asio::awaitable<void> {
+    const auto work = [&] {
+      release.wait();
+      std::this_thread::sleep_for(1ms);
+      return ++done;
+    };
+    co_await pool->run(work);
+  };
+  const auto test = [&]() -> asio::awaitable<void> {
+    TaskGroup group(context.get_executor());
+    for (int i = 0; i < 3; ++i) group.spawn("hashes", one());
+    while (pool->queued() < 2) co_await sleep_for(1ms);
+    release.count_down();
+    while (done == 0) co_await sleep_for(1ms);
+    co_await sleep_for(20ms);
+    EXPECT_EQ(done, 1);
+    pool.reset();
+    EXPECT_EQ(done, 3) << "at the end nobody rests";
+    co_await group.join(10s);
+  };
+  run(context, test());
+}
+
 TEST(BlockingPool, ItsThreadsStandBack) {
   asio::io_context context;
   const int own = thread_nice();

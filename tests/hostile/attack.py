@@ -3,7 +3,7 @@
 
 Prints "ready" when as many connections stand as are wanted, or when it cannot get more. All connections live in one
 thread on one epoll, each as a generator that says what it waits for; the process stands back behind all others
-(nice), so that what is measured beside it is the server's work and not its own.
+(SCHED_IDLE), so that what is measured beside it is the server's work and not its own.
 """
 import argparse
 import base64
@@ -248,10 +248,11 @@ def main():
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--source", action="append", required=True, help="an address of this computer; connections take turns")
     parser.add_argument("--attack", choices=Attacks.SIZES, required=True)
-    parser.add_argument("--nice", type=int, default=19, help="how far it stands back behind what is measured")
+    parser.add_argument("--aside", action="store_true", help="stand back behind what is measured")
     parser.add_argument("--count", type=int, help="connections at a time, where fewer are wanted")
     arguments = parser.parse_args()
-    os.nice(arguments.nice)
+    if arguments.aside:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     Engine(arguments).run()

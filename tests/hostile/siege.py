@@ -134,12 +134,18 @@ class Siege:
             return now["higgs_http_connections"] < RESTING_CONNECTIONS and now["higgs_overload_level"] == 0
         wait_until(rests, 120, "the server to be at rest")
 
-    def quiet(self, seconds):
-        """Mbit/s with nobody there."""
+    def quiet(self, seconds, share=0):
+        """Mbit/s while nobody attacks, and somebody else computes for this share of a processor."""
         self.wait_rest()
-        begin = time.monotonic()
-        time.sleep(seconds)
-        return self.flow.mbps(begin, time.monotonic())
+        neighbour = self.stranger.popen(sys.executable, f"{HERE}/neighbour.py", share)
+        try:
+            time.sleep(seconds / 4)
+            begin = time.monotonic()
+            time.sleep(seconds)
+            return self.flow.mbps(begin, time.monotonic())
+        finally:
+            neighbour.kill()
+            neighbour.wait()
 
     def _refused(self, before):
         now = self.metrics()
@@ -148,12 +154,12 @@ class Siege:
     def _met(self, name, before):
         return any(re.search(EXPECTED[name], sample) for sample in self._refused(before))
 
-    def attack(self, name, seconds, nice=19):
+    def attack(self, name, seconds, aside=True):
         """One attack of at least that many seconds, which goes on until it was met with a refusal; what became of the tunnel, the memory and the attack itself."""
         before, cpu = self.metrics(), self.server.cpu_seconds()
         samples, started = Samples(self.server), time.monotonic()
         process = self.stranger.popen(sys.executable, f"{HERE}/attack.py", "--attack", name, "--server", places.SERVER, "--port", SERVER_PORT,
-                                      *(word for source in SOURCES.get(name, STRANGERS) for word in ("--source", source)), "--nice", nice,
+                                      *(word for source in SOURCES.get(name, STRANGERS) for word in ("--source", source)), *(["--aside"] if aside else []),
                                       stdout=-1, text=True)
         try:
             if process.stdout.readline() != "ready\n":

@@ -24,7 +24,7 @@ class HostileLoad(LoggedCase):
     def test_tunnel_outlives_every_attack(self):
         for name in ATTACKS:
             with self.subTest(attack=name):
-                result = self.siege.attack(name, SECONDS, nice=0)
+                result = self.siege.attack(name, SECONDS, aside=False)
                 self.assertEqual(self.siege.problems(result), [], result)
                 total = self.siege.flow.total()
                 wait_until(lambda total=total: self.siege.flow.total() > total, 10, "the download to go on")
@@ -32,7 +32,7 @@ class HostileLoad(LoggedCase):
                 print(f"{name} {result['rss_mib']:.0f} MiB ", end="", flush=True)
 
     def test_whoever_is_known_is_served_after_it(self):
-        self.siege.attack("logins", SECONDS, nice=0)
+        self.siege.attack("logins", SECONDS, aside=False)
         self.siege.wait_rest()
         self.assertEqual(self.siege.client.status()["sessionId"], self.siege.session)
         self.assertTrue(self.siege.client.nodes(), "a list is to be had")
