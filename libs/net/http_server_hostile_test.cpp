@@ -135,6 +135,22 @@ TEST_F(HostileClientsTest, WhoSaysNothingGetsNoSession) {
   EXPECT_TRUE(served());
 }
 
+TEST_F(HostileClientsTest, WhoBringsNothingGoodIsSoonNotLetIn) {
+  start({.handshakes = {.per_second = 1e-6, .burst = 63}});
+  EXPECT_TRUE(served());
+  for (std::uint64_t bad = 1; bad <= 2; ++bad) {
+    connect(1);
+    asio::write(silent_.back(), asio::buffer("GET / HTTP/1.1\r\n\r\n"));
+    run_until(context_, [&] { return server_->stats().handshake_failures == bad; });
+  }
+  auto stream = shaken();
+  say(stream, "no request\r\n\r\n");
+  EXPECT_NE(heard(stream).find("400"), std::string::npos);
+  EXPECT_EQ(server_->stats().refused_handshakes, 0u);
+  EXPECT_FALSE(served());
+  EXPECT_EQ(server_->stats().refused_handshakes, 1u);
+}
+
 TEST_F(HostileClientsTest, TenThousandWhoSayNothing) {
   runtime::raise_file_limit();
   rlimit limit{};
