@@ -68,6 +68,7 @@ format:
 	scripts/format
 
 bench: programs
+	cmake --build $(BUILD) --parallel $(JOBS) --target node_load
 	BENCH_ROUNDS=$(BENCH_ROUNDS) $(PYTHON) tests/bench/run.py --out build/bench/results.json
 
 fuzz: deps

@@ -402,7 +402,7 @@ void Connection::take_control(const std::string& text) {
       observer_.on_notice("the server says: " + error->code + ": " + error->detail);
     }
   } else if (const auto* throttle = std::get_if<relay::Throttle>(&payload)) {
-    observer_.on_notice(fmt::format("the server limits this session to {:.0f} Mbit/s", throttle->rate_mbps));
+    observer_.on_notice(fmt::format("the server limits this session to {:.3g} Mbit/s", throttle->rate_mbps));
   } else if (const auto* signal = std::get_if<relay::PeerMessage>(&payload)) {
     if (message->session == session_->route().session_id) session_->take_signal(*signal);
   } else if (std::holds_alternative<relay::Drain>(payload)) {

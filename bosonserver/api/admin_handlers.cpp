@@ -77,6 +77,7 @@ net::HttpResponse create_action(Call& call) {
   if (!added && added.error() == StoreError::kFull)
     return problem_answer(409, "too-many-actions", "Too many actions wait for this node");
   if (!added) return store_failure(added.error(), "node");
+  node_changed(call.services, *id);
   return json_answer(api::CreatedAction{action.id}, 201);
 }
 

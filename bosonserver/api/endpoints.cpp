@@ -40,6 +40,8 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
   {"GET",    "/api/v1/api-keys",                  kUser,   kUserRole, kNoBody, kList,         kStore,    W::kList,      list_api_keys},
   {"POST",   "/api/v1/api-keys",                  kPerson, kUserRole, kBody,   kGeneral,      kStore,    W::kList,      create_api_key},
   {"DELETE", "/api/v1/api-keys/{id}",             kUser,   kUserRole, kNoBody, kGeneral,      kStore,    W::kList,      delete_api_key},
+  {"GET",    "/api/v1/invites",                   kUser,   kOperator, kNoBody, kList,         kStore,    W::kList,      list_invites},
+  {"DELETE", "/api/v1/invites/{id}",              kUser,   kOperator, kNoBody, kGeneral,      kStore,    W::kList,      delete_invite},
   {"POST",   "/api/v1/invites",                   kUser,   kOperator, kBody,   kGeneral,      kStore,    W::kList,      create_invite},
   {"GET",    "/api/v1/users",                     kUser,   kAdmin,    kNoBody, kList,         kStore,    W::kList,      list_users},
   {"POST",   "/api/v1/users",                     kUser,   kAdmin,    kBody,   kGeneral,      kPassword, W::kList,      create_user},

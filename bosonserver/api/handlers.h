@@ -33,6 +33,8 @@ net::HttpResponse confirm_totp(Call& call);
 net::HttpResponse disable_totp(Call& call);
 // invite_handlers.cpp
 net::HttpResponse create_invite(Call& call);
+net::HttpResponse list_invites(Call& call);
+net::HttpResponse delete_invite(Call& call);
 net::HttpResponse sign_up(Call& call);
 // api_key_handlers.cpp
 net::HttpResponse list_api_keys(Call& call);

@@ -2,6 +2,7 @@
 #include "api/account.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
+#include "bosonserver/api/paging.h"
 #include "bosonserver/api/tokens.h"
 #include "bosonserver/api/user_rules.h"
 
@@ -34,6 +35,32 @@ net::HttpResponse create_invite(Call& call) {
   call.audit("invite.create", made.record.id, "ok: " + std::string(api::to_string(body->role)));
   return json_answer(
       api::CreatedInvite{made.record.id, made.secret, body->role, made.record.uses_left, made.record.expires_at}, 201);
+}
+
+net::HttpResponse list_invites(Call& call) {
+  const auto page = page_of(call);
+  if (!page) return bad_query("limit is not a number from 1 to 500");
+  const auto invites = call.services.store.invites(page->cursor.value_or(""), page->limit + 1, call.seconds());
+  if (!invites) return store_failure(invites.error(), "invite");
+  api::InviteList list;
+  for (const auto& invite : *invites) {
+    if (list.invites.size() == page->limit) {
+      list.next_cursor = list.invites.back().id;
+      break;
+    }
+    list.invites.push_back(
+        {invite.id, invite.role, invite.uses_left, invite.created_by, invite.created_at, invite.expires_at});
+  }
+  return json_answer(list);
+}
+
+net::HttpResponse delete_invite(Call& call) {
+  const auto& id = call.parameters.front();
+  if (!Uuid::parse(id)) return not_found("invite");
+  const auto removed = call.services.store.remove_invite(id);
+  if (!removed) return store_failure(removed.error(), "invite");
+  call.audit("invite.revoke", id, "ok");
+  return no_content();
 }
 
 net::HttpResponse sign_up(Call& call) {

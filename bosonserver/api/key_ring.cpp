@@ -25,6 +25,11 @@ std::shared_ptr<const jwt::KeySet> KeyRing::keys() const {
   return keys_;
 }
 
+Result<jwt::Claims> KeyRing::verify(std::string_view token, std::string_view issuer, jwt::Audience audience,
+                                    WallTime now) const {
+  return verified_.verify(token, keys(), issuer, audience, now);
+}
+
 Result<void> KeyRing::refresh(WallTime now) {
   if (auto loaded = load(now); !loaded) return loaded.error();
   std::int64_t newest = 0;
@@ -70,7 +75,7 @@ Result<void> KeyRing::load(WallTime now) {
     newest = record.created_at;
   }
   const std::lock_guard lock(mutex_);
-  keys_ = std::move(keys);
+  if (!keys_ || *keys_ != *keys) keys_ = std::move(keys);
   signer_ = std::move(signer);
   newest_ = newest;
   return {};

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "bosonserver/api/sealer.h"
+#include "bosonserver/api/verified_tokens.h"
 #include "bosonserver/store/store.h"
 #include "jwt/key_set.h"
 #include "jwt/signer.h"
@@ -28,8 +29,11 @@ class KeyRing {
   KeyRing(Store& store, const Sealer& sealer, RandomSource& random, std::chrono::seconds rotation, WallTime now);
 
   std::string sign(const jwt::Claims& claims) const;
-  /// A snapshot; keys are never taken out of it.
+  /// A snapshot, the same one for as long as the keys are the same.
   std::shared_ptr<const jwt::KeySet> keys() const;
+  /// As jwt::verify(), with the keys of now.
+  Result<jwt::Claims> verify(std::string_view token, std::string_view issuer, jwt::Audience audience,
+                             WallTime now) const;
 
   /// Takes over what other servers added, makes a new key when the newest is older than the rotation, and removes keys
   /// older than twice that: no token of theirs is valid any more.
@@ -48,6 +52,7 @@ class KeyRing {
   std::shared_ptr<const jwt::KeySet> keys_;    // guarded by mutex_
   std::shared_ptr<const jwt::Signer> signer_;  // guarded by mutex_
   std::int64_t newest_ = 0;                    // guarded by mutex_; creation of the newest key
+  mutable VerifiedTokens verified_;
 };
 
 }  // namespace higgs::boson

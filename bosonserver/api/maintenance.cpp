@@ -55,6 +55,7 @@ void Maintenance::end_expired(Now now) {
 
 void Maintenance::notice_silence(Now now) {
   const auto time = unix_seconds(now.wall);
+  (void)services_.heartbeats.flush(now.monotonic);
   // A page of those that may be: the longest silent are judged first, the others five seconds later.
   const auto silent = services_.store.silent_nodes(time - kHeartbeatGrace, kMissedHeartbeatsWithoutLink, kMaxPage);
   if (!silent) {
@@ -66,7 +67,7 @@ void Maintenance::notice_silence(Now now) {
     if (current_status(node, link_up, time) != api::NodeStatus::kOffline) continue;
     const auto offline = services_.store.set_node_offline(node.id, node.last_seen);
     if (!offline || !*offline) continue;
-    node_changed(services_, node.id);
+    node_moved(services_, node.id);
     ++stats_.offline_nodes;
     log::info("a node fell silent", {{"node", to_string(node.id)}, {"last_seen", node.last_seen}});
   }
@@ -83,7 +84,6 @@ void Maintenance::purge(Now now) {
     rows += *gone;
     if (*gone < kPurgeBatch) break;
   }
-  if (rows > 0) services_.directory.forget();
   stats_.purged_rows += rows;
   if (!services_.keys.refresh(now.wall)) ++stats_.failures;
 }

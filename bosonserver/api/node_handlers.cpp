@@ -162,26 +162,30 @@ net::HttpResponse register_node(Call& call) {
 namespace {
 
 /// Tokens are renewed from half of their life on, so that a missed heartbeat or two cost nothing.
+bool are_tokens_old(const Call& call) {
+  return call.claims->expires_at - call.seconds() <= call.services.settings.node_lifetime.count() / 2;
+}
+
 void renew_tokens(Call& call, NodeId node, std::int64_t expires_at, api::HeartbeatResponse& response) {
-  const auto left = call.claims->expires_at - call.seconds();
-  if (left > call.services.settings.node_lifetime.count() / 2 || expires_at <= call.claims->expires_at) return;
+  if (!are_tokens_old(call) || expires_at <= call.claims->expires_at) return;
   response.session_token = node_token(call.services, node, expires_at, call.now).text;
   response.relay_token = node_relay_token(call.services, node, expires_at, call.now).text;
 }
 
 /// Where it could not be recorded: the node goes on with what is remembered of it.
-net::HttpResponse heartbeat_in_grace(Call& call, NodeId node, const api::HeartbeatRequest& body,
+net::HttpResponse heartbeat_in_grace(Call& call, const HeartbeatRecord& heartbeat, const api::HeartbeatRequest& body,
                                      const ErrorCode& error) {
-  const auto known = call.services.grace.remembered_node(node, call.now);
+  const auto known = call.services.grace.remembered_node(heartbeat.node, call.now);
   const auto end = call.services.grace.ends_at(call.now);
   // The node says its results again until somebody has written them down.
   if (error != StoreError::kUnavailable || !known || !end || !body.action_results.empty())
     return store_failure(error, "node");
   if (known->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
+  call.services.heartbeats.keep(heartbeat);
   api::HeartbeatResponse response;
   response.next_heartbeat = call.seconds() + known->heartbeat_interval;
   response.observed_address = call.address();
-  renew_tokens(call, node, std::min(node_tokens_end(call.services, call.now), *end), response);
+  renew_tokens(call, heartbeat.node, std::min(node_tokens_end(call.services, call.now), *end), response);
   return json_answer(response);
 }
 
@@ -202,13 +206,15 @@ net::HttpResponse heartbeat(Call& call) {
   if (!body) return invalid_body(body.error());
   if (body->status == api::NodeStatus::kPending || body->status == api::NodeStatus::kBanned)
     return invalid_field("/status", "is none of online, degraded, offline");
+  const HeartbeatRecord heartbeat{*id, body->status, body->metrics, call.address(), call.seconds()};
   const auto mark = call.services.grace.mark();
-  const auto recorded =
-      call.services.store.record_heartbeat(*id, body->status, body->metrics, call.address(), call.seconds());
-  if (!recorded) return heartbeat_in_grace(call, *id, *body, recorded.error());
+  // New tokens are given on the store's word alone, or for what is left of the grace without it.
+  const bool alone = !body->action_results.empty() || are_tokens_old(call);
+  const auto recorded = call.services.heartbeats.record(heartbeat, alone, call.now.monotonic);
+  if (!recorded) return heartbeat_in_grace(call, heartbeat, *body, recorded.error());
   call.services.grace.remember(*id, {recorded->admission, recorded->heartbeat_interval}, mark);
   if (recorded->admission == NodeAdmission::kBanned) return problem_answer(403, "banned", "This node is banned");
-  if (recorded->status_changed) node_changed(call.services, *id);
+  call.services.directory.heard(heartbeat);
   finish_actions(call, *id, body->action_results);
 
   api::HeartbeatResponse response;

@@ -141,14 +141,14 @@ net::HttpResponse list_nodes(Call& call) {
   const bool beyond = query.all_statuses || (query.status && !is_offered(*query.status));
   if (beyond && call.role < api::Role::kOperator)
     return forbidden("nodes that are not offered are shown to operators only");
-  const auto nodes = call.services.directory.nodes(call.now.monotonic);
+  const auto nodes = call.services.directory.nodes(call.now);
   if (!nodes) return store_failure(nodes.error(), "node");
 
   std::vector<std::pair<std::pair<double, std::string>, api::NodeSummary>> found;
   for (const auto& node : **nodes) {
-    auto summary = summary_of(call, node);
+    auto summary = summary_of(call, *node);
     if (!fits(summary, query)) continue;
-    std::pair place{key_of(summary, query.order), to_string(node.id)};
+    std::pair place{key_of(summary, query.order), to_string(node->id)};
     if (!query.after || place > *query.after) found.emplace_back(std::move(place), std::move(summary));
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

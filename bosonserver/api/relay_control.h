@@ -1,6 +1,9 @@
 // What the API asks of the relay. Any thread.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "base/time.h"
 #include "base/uuid.h"
 #include "relay/control.h"
@@ -15,6 +18,8 @@ class RelayControl {
   virtual void close_node(NodeId node, relay::CloseReason reason) = 0;
   virtual void renew_session(SessionId session, WallTime expires_at) = 0;
   virtual bool draining() const = 0;
+  /// Bytes both ways of a standing session, since its client's link came up.
+  virtual std::optional<std::uint64_t> forwarded_bytes(SessionId session) const = 0;
 };
 
 }  // namespace higgs::boson

@@ -10,38 +10,25 @@
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/tokens.h"
 #include "bosonserver/domain/address_allocation.h"
-#include "bosonserver/domain/liveness.h"
+#include "bosonserver/domain/quota_period.h"
 #include "bosonserver/domain/route_scoring.h"
 
 namespace higgs::boson {
 namespace {
 
 constexpr std::size_t kShownRoutes = 5;
+/// The best of a ranking, which are tried one after the other.
+constexpr std::size_t kKeptRoutes = 64;
+/// Nodes that are tried for one request: each costs calls of the store.
+constexpr std::size_t kMostTried = 16 * kKeptRoutes;
 /// Another request may take an address between looking and taking.
 constexpr int kAllocationTries = 4;
-
-RouteCandidate candidate_of(const Call& call, const NodeRecord& node) {
-  RouteCandidate candidate;
-  candidate.id = node.id;
-  candidate.relay_link_up = is_linked(call.services, node);
-  candidate.status = current_status(node, candidate.relay_link_up, call.seconds());
-  auto place = call.services.places.of_node(node);
-  candidate.country = std::move(place.country);
-  candidate.region = std::move(place.region);
-  candidate.city = std::move(place.city);
-  candidate.coordinates = place.coordinates;
-  candidate.nat_type = node.network_info.nat_type;
-  candidate.capabilities = node.capabilities;
-  candidate.metrics = node.metrics;
-  candidate.sessions = node.metrics.active_connections;
-  return candidate;
-}
 
 /// Measured latencies of clients count in steps of this, so that they share cached answers.
 constexpr double kLatencyStepMs = 10;
 
 RouteQuery query_of(const Call& call, const api::RoutingRequest& body) {
-  RouteQuery query{body.target_node_id, body.requirements, body.client_network_info.nat_type, {}, {}};
+  RouteQuery query{body.target_node_id, body.requirements, body.client_network_info.nat_type, {}, {}, false};
   query.client_coordinates = call.services.places.of_client(call.address()).coordinates;
   if (call.request.round_trip) {
     const std::chrono::duration<double, std::milli> measured = *call.request.round_trip;
@@ -65,9 +52,9 @@ std::string cache_key(const Call& call, const RouteQuery& query) {
   };
   const auto& wanted = query.requirements;
   return "routes|" + geographic_bucket(call, query) + "|" + number(query.client_latency) + "|" +
-         (query.target ? to_string(*query.target) : "-") + "|" + std::string(api::to_string(query.client_nat)) + "|" +
-         number(wanted.min_bandwidth) + "|" + number(wanted.max_latency) + "|" + text(wanted.preferred_country) + "|" +
-         text(wanted.preferred_location);
+         (query.target ? to_string(*query.target) : "-") + (query.direct_only ? "|direct|" : "|") +
+         std::string(api::to_string(query.client_nat)) + "|" + number(wanted.min_bandwidth) + "|" +
+         number(wanted.max_latency) + "|" + text(wanted.preferred_country) + "|" + text(wanted.preferred_location);
 }
 
 std::string write_routes(const std::vector<RankedRoute>& routes) {
@@ -93,21 +80,23 @@ std::vector<RankedRoute> read_routes(const std::string& text) {
   return routes;
 }
 
-/// From the cache, or ranked now and cached; never cached when empty, so that a node that comes is found at once.
-Result<Ranking> find_routes(Call& call, const RouteQuery& query) {
+/// From the cache, or ranked now and cached; never cached when empty, so that a node that comes is found at once. Nodes
+/// in `full` are passed over: then what others have found does not help, nor this them.
+Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<NodeId>& full) {
   const auto key = cache_key(call, query);
-  if (const auto cached = call.services.cache.get(key)) {
+  if (const auto cached = full.empty() ? call.services.cache.get(key) : std::nullopt) {
     Ranking ranking;
     ranking.routes = read_routes(*cached);
     shuffle_equals(ranking.routes, call.services.random);
     return ranking;
   }
-  const auto nodes = call.services.directory.nodes(call.now.monotonic);
-  if (!nodes) return nodes.error();
-  std::vector<RouteCandidate> candidates;
-  for (const auto& node : **nodes) candidates.push_back(candidate_of(call, node));
-  auto ranking = rank_routes(candidates, query, call.services.settings.weights, call.services.random);
-  if (!ranking.routes.empty()) {
+  const auto candidates = call.services.candidates.get(call.services, call.now);
+  if (!candidates) return candidates.error();
+  RouteRanker ranker(query, call.services.settings.weights);
+  for (const auto& candidate : **candidates)
+    if (full.empty() || !full.contains(candidate.id)) ranker.add(candidate);
+  auto ranking = ranker.take(kKeptRoutes, call.services.random);
+  if (!ranking.routes.empty() && full.empty()) {
     std::vector<std::string> tags;
     for (const auto& route : ranking.routes) tags.push_back(route_tag(route.id));
     call.services.cache.set(key, write_routes(ranking.routes), call.services.settings.route_cache, tags);
@@ -163,12 +152,10 @@ std::string route_id(NodeId node) { return "relay-" + to_string(node); }
 /// The other server over which packets would go to the node, as long as they have no better path.
 std::optional<ServerId> cascade_of(const Call& call, NodeId node) {
   if (call.services.cluster.others().empty() || call.services.relay.node_link_up(node)) return std::nullopt;
-  const auto nodes = call.services.directory.nodes(call.now.monotonic);
+  const auto nodes = call.services.directory.nodes(call.now);
   if (!nodes) return std::nullopt;
-  const auto found = std::lower_bound((*nodes)->begin(), (*nodes)->end(), node,
-                                      [](const NodeRecord& record, NodeId id) { return record.id < id; });
-  const bool known = found != (*nodes)->end() && found->id == node && found->server;
-  return known && call.services.cluster.lives(*found->server) ? found->server : std::nullopt;
+  const auto* const found = NodeDirectory::find(**nodes, node);
+  return found && found->server && call.services.cluster.lives(*found->server) ? found->server : std::nullopt;
 }
 
 std::vector<api::Route> shown_routes(const Call& call, const std::vector<RankedRoute>& routes, NodeId selected) {
@@ -186,8 +173,14 @@ std::vector<api::Route> shown_routes(const Call& call, const std::vector<RankedR
   return shown;
 }
 
+/// What is allowed of the relay.
+enum class Relaying {
+  kFree,
+  kOverQuota,  ///< to find a direct path, and no more
+};
+
 api::SelectedRoute selected_route(Call& call, const SessionRow& session, const NodeRecord& node, bool direct,
-                                  const std::string& origin) {
+                                  const std::string& origin, Relaying relaying) {
   const auto full = [](const IpAddress& address) { return *IpPrefix::make(address, address.bit_length()); };
   const auto token = session_token(call.services, session.id, session.expires_at, call.now);
   api::SelectedRoute route;
@@ -210,12 +203,28 @@ api::SelectedRoute selected_route(Call& call, const SessionRow& session, const N
   wireguard.persistent_keepalive = call.services.settings.keepalive;
   const auto host = host_of_origin(origin);
   route.stun_servers.push_back({host, call.services.settings.stun_port});
-  route.turn = call.services.turn.admit(session.id, node.addresses(), session.expires_at, host, call.now.wall);
+  if (relaying == Relaying::kFree)
+    route.turn = call.services.turn.admit(session.id, node.addresses(), session.expires_at, host, call.now.wall);
   const auto& addresses = call.services.settings.public_addresses;
   if (!addresses.empty() && !IpAddress::parse(host)) route.hosts.push_back({host, addresses});
   route.session_token = token.text;
   route.expires_at = token.expires_at;
   return route;
+}
+
+net::HttpResponse quota_exhausted(std::int64_t resets_at) {
+  auto problem =
+      api::Problem::make(403, "quota-exhausted", "The relay quota is used up",
+                         "no node can be reached directly, and the relay may be used again from resetsAt on");
+  problem.resets_at = resets_at;
+  return problem_answer(problem);
+}
+
+Result<Relaying> relaying_of(Call& call) {
+  const auto period = quota_period_at(call.seconds());
+  const auto account = call.services.store.relay_account(call.user->id, period.number);
+  if (!account) return account.error();
+  return account->is_exhausted(call.services.settings.relay_quota_bytes) ? Relaying::kOverQuota : Relaying::kFree;
 }
 
 }  // namespace
@@ -231,24 +240,35 @@ net::HttpResponse request_route(Call& call) {
     return problem_answer(409, "too-many-sessions", "This account has too many sessions",
                           "end one, or wait for abandoned ones to expire");
 
-  const auto ranking = find_routes(call, query_of(call, *body));
-  if (!ranking) return store_failure(ranking.error(), "node");
-  std::uint32_t full = 0;
-  for (const auto& route : ranking->routes) {
-    const auto node = call.services.store.node(route.id);
-    if (!node && node.error() == StoreError::kNotFound) continue;
-    if (!node) return store_failure(node.error(), "node");
-    const auto session = open_session(call, *body, *node);
-    if (session)
-      return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
-                                              selected_route(call, *session, *node, route.direct, *origin),
-                                              relay_servers(call.services, *origin)});
-    if (session.error() == StoreError::kKeyTaken)
-      return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
-    if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");
-    ++full;
+  const auto relaying = relaying_of(call);
+  if (!relaying) return store_failure(relaying.error(), "user");
+  auto query = query_of(call, *body);
+  // Of a user over quota only the nodes are left that are likely to be reached directly.
+  query.direct_only = relaying == Relaying::kOverQuota;
+  std::set<NodeId> full;
+  for (;;) {
+    const auto ranking = find_routes(call, query, full);
+    if (!ranking) return store_failure(ranking.error(), "node");
+    for (const auto& route : ranking->routes) {
+      full.insert(route.id);
+      const auto node = call.services.store.node(route.id);
+      if (!node && node.error() == StoreError::kNotFound) continue;
+      if (!node) return store_failure(node.error(), "node");
+      if (node->admission != NodeAdmission::kApproved) continue;
+      const auto session = open_session(call, *body, *node);
+      if (session)
+        return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
+                                                selected_route(call, *session, *node, route.direct, *origin, *relaying),
+                                                relay_servers(call.services, *origin)});
+      if (session.error() == StoreError::kKeyTaken)
+        return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
+      if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");
+    }
+    if (full.empty() && ranking->ruled_out.contains(kNoDirectPath))
+      return quota_exhausted(quota_period_at(call.seconds()).ends_at);
+    if (ranking->routes.size() < kKeptRoutes || full.size() >= kMostTried)
+      return no_node_fits(*ranking, static_cast<std::uint32_t>(full.size()));
   }
-  return no_node_fits(*ranking, full);
 }
 
 }  // namespace higgs::boson

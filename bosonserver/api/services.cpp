@@ -31,7 +31,12 @@ Result<std::size_t> end_sessions_of(Services& services, UserId user, const std::
 }
 
 void node_changed(Services& services, NodeId node) {
-  services.directory.forget();
+  services.heartbeats.forget(node);
+  node_moved(services, node);
+}
+
+void node_moved(Services& services, NodeId node) {
+  services.directory.forget(node);
   services.cache.drop_tagged(route_tag(node));
 }
 

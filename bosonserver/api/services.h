@@ -7,12 +7,14 @@
 #include "base/random.h"
 #include "base/time.h"
 #include "bosonserver/api/cluster_view.h"
+#include "bosonserver/api/heartbeats.h"
 #include "bosonserver/api/key_ring.h"
 #include "bosonserver/api/local_names.h"
 #include "bosonserver/api/node_directory.h"
 #include "bosonserver/api/passwords.h"
 #include "bosonserver/api/rate_scope.h"
 #include "bosonserver/api/relay_control.h"
+#include "bosonserver/api/route_candidates.h"
 #include "bosonserver/api/sealer.h"
 #include "bosonserver/api/settings.h"
 #include "bosonserver/api/store_grace.h"
@@ -32,6 +34,8 @@ struct Services {
   const Sealer& sealer;
   Passwords& passwords;
   NodeDirectory& directory;
+  Heartbeats& heartbeats;
+  RouteCandidates& candidates;
   const Places& places;
   RelayControl& relay;
   TurnControl& turn;
@@ -47,8 +51,10 @@ struct Services {
 void session_over(Services& services, SessionId session, relay::CloseReason reason);
 /// Ends all tunnels of a user; how many there were.
 Result<std::size_t> end_sessions_of(Services& services, UserId user, const std::string& reason, std::int64_t now);
-/// To be called whenever a node's state changes: lists and cached routes follow at once.
+/// To be called whenever something of a node changes: lists, cached routes and heartbeats follow at once.
 void node_changed(Services& services, NodeId node);
+/// The same where it is no more than its status, or where its relay link stands.
+void node_moved(Services& services, NodeId node);
 /// Whether a relay link of the node stands, here or at another server that lives.
 bool is_linked(const Services& services, const NodeRecord& node);
 /// For nodes and clients: this server, under the origin by which the caller knows it, then the others.

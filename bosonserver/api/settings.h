@@ -50,6 +50,7 @@ struct ApiSettings {
   std::vector<IpAddress> dns;  ///< resolvers for clients, asked through the exit
   std::uint16_t stun_port = 3478;
   std::uint32_t sessions_per_user = 16;
+  std::optional<std::uint64_t> relay_quota_bytes;  ///< of a user in a month, both ways; unset: none
   std::uint32_t mtu = 1420;
   std::uint32_t keepalive = 25;  ///< seconds
 

@@ -53,7 +53,7 @@ ServerToken server_token(Services& services, ServerId peer, Now now) {
 }
 
 Result<jwt::Claims> verify_token(Services& services, std::string_view token, jwt::Audience audience, Now now) {
-  return jwt::verify(token, *services.keys.keys(), kIssuer, audience, now.wall);
+  return services.keys.verify(token, kIssuer, audience, now.wall);
 }
 
 std::string random_secret(RandomSource& random) { return to_base64url(random.array<32>()); }

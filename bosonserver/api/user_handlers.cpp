@@ -4,6 +4,7 @@
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/paging.h"
 #include "bosonserver/api/user_rules.h"
+#include "bosonserver/domain/quota_period.h"
 
 namespace higgs::boson {
 namespace {
@@ -24,6 +25,10 @@ std::string outcome_of(const api::UpdateUserRequest& body, std::size_t ended_ses
   if (body.role) text += " role=" + std::string(api::to_string(*body.role));
   if (body.disabled) text += *body.disabled ? " disabled" : " enabled";
   if (body.totp) text += " totp removed";
+  if (body.relay_quota) {
+    const auto quota = *body.relay_quota;
+    text += " relay-quota=" + (quota == api::kConfiguredQuota ? "configured" : std::to_string(quota));
+  }
   if (ended_sessions > 0) text += ", ended " + std::to_string(ended_sessions) + " sessions";
   return text;
 }
@@ -33,6 +38,13 @@ std::optional<net::HttpResponse> remove_totp_of(Call& call, UserId user) {
   const auto removed = call.services.store.remove_totp(user);
   if (!removed && removed.error() != StoreError::kNotFound) return store_failure(removed.error(), "user");
   return std::nullopt;
+}
+
+std::optional<net::HttpResponse> set_relay_quota(Call& call, UserId user, std::int64_t quota) {
+  std::optional<std::uint64_t> bytes;
+  if (quota != api::kConfiguredQuota) bytes = static_cast<std::uint64_t>(quota);
+  const auto set = call.services.store.set_relay_quota(user, bytes);
+  return set ? std::nullopt : std::optional(store_failure(set.error(), "user"));
 }
 
 }  // namespace
@@ -80,7 +92,12 @@ net::HttpResponse get_user(Call& call) {
   if (!id) return not_found("user");
   const auto user = call.services.store.user_by_id(*id);
   if (!user) return store_failure(user.error(), "user");
-  return json_answer(shown(*user));
+  const auto period = quota_period_at(call.seconds());
+  const auto account = call.services.store.relay_account(*id, period.number);
+  if (!account) return store_failure(account.error(), "user");
+  const auto quota = account->quota(call.services.settings.relay_quota_bytes);
+  return json_answer(api::UserDetails{
+      shown(*user), {account->used_bytes, quota, account->own_quota_bytes.has_value(), period.ends_at}});
 }
 
 net::HttpResponse update_user(Call& call) {
@@ -97,6 +114,9 @@ net::HttpResponse update_user(Call& call) {
   }
   if (body->totp) {
     if (auto refused = remove_totp_of(call, *id)) return std::move(*refused);
+  }
+  if (body->relay_quota) {
+    if (auto refused = set_relay_quota(call, *id, *body->relay_quota)) return std::move(*refused);
   }
   const bool ends = body->password || (body->disabled.value_or(false) && !user->disabled);
   if (body->password) user->password_hash = call.services.passwords.hash(*body->password);

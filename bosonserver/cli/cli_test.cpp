@@ -170,6 +170,49 @@ TEST_F(CommandLineTest, ManagesUsers) {
                                         "user.update", "user.update", "user.update", "user.update"}));
 }
 
+TEST_F(CommandLineTest, ListsAndRevokesInvites) {
+  const auto user = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "user");
+    words.insert(words.end(), {"--state-dir", state()});
+    return run(words);
+  };
+  ASSERT_EQ(user({"invite", "--uses", "3", "--json"}), 0) << err_;
+  const std::string id = json()["id"], secret = json()["invite"];
+  ASSERT_EQ(user({"invites"}), 0) << err_;
+  EXPECT_NE(out_.find(id), std::string::npos);
+  ASSERT_EQ(user({"invites", "--json"}), 0) << err_;
+  ASSERT_EQ(json().size(), 1u);
+  EXPECT_EQ(json()[0]["usesLeft"], 3);
+  EXPECT_EQ(out_.find(secret), std::string::npos) << "it is not shown again";
+  EXPECT_EQ(user({"revoke-invite", id}), 0) << err_;
+  EXPECT_EQ(user({"revoke-invite", id}), 1);
+  EXPECT_NE(err_.find("no invite"), std::string::npos) << err_;
+  EXPECT_FALSE(open()->invite(crypto::sha256(as_bytes(secret)), 1));
+  EXPECT_EQ(open()->audit(std::nullopt, 1)->front().action, "invite.revoke");
+}
+
+TEST_F(CommandLineTest, SetsAndShowsRelayQuotas) {
+  const auto user = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), "user");
+    words.insert(words.end(), {"--state-dir", state()});
+    return run(words);
+  };
+  ASSERT_EQ(user({"add", "bob", "--password-file", write("p", "correct horse\n")}), 0) << err_;
+  EXPECT_EQ(user({"quota", "bob", "5000"}), 0) << err_;
+  ASSERT_EQ(user({"show", "bob", "--json"}), 0) << err_;
+  EXPECT_EQ(json()["relay"]["quotaBytes"], 5000);
+  EXPECT_EQ(json()["relay"]["ownQuota"], true);
+  EXPECT_EQ(json()["relay"]["usedBytes"], 0);
+  ASSERT_EQ(user({"show", "bob"}), 0);
+  EXPECT_NE(out_.find("0 of 5000 bytes until "), std::string::npos) << out_;
+  EXPECT_EQ(user({"quota", "bob", "lots"}), 1);
+  EXPECT_EQ(user({"quota", "bob", "99999999999999999999"}), 1);
+  EXPECT_EQ(user({"quota", "bob", "configured"}), 0) << err_;
+  EXPECT_EQ(user({"quota", "nobody", "1"}), 1);
+  ASSERT_EQ(user({"show", "bob", "--json"}), 0);
+  EXPECT_TRUE(json()["relay"]["quotaBytes"].is_null());
+}
+
 TEST_F(CommandLineTest, ManagesNodesAndSessions) {
   ASSERT_EQ(run({"node", "list", "--state-dir", state()}), 0) << err_;
   const auto store = open();

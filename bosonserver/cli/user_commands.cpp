@@ -1,9 +1,11 @@
 #include "bosonserver/cli/user_commands.h"
 
+#include <charconv>
 #include <stdexcept>
 
 #include "bosonserver/api/user_rules.h"
 #include "bosonserver/cli/password_input.h"
+#include "bosonserver/domain/quota_period.h"
 #include "crypto/password_hash.h"
 
 namespace higgs::boson {
@@ -29,9 +31,17 @@ constexpr const char* kPasswordExamples = R"(Examples:
   bosonserver user passwd alice --reset-totp      # also forgets authenticator and recovery codes)";
 constexpr const char* kRoleExamples = "Example:\n  bosonserver user role alice operator";
 constexpr const char* kRemoveExamples = "Example:\n  bosonserver user remove alice      # ends logins and tunnels";
+constexpr const char* kQuotaExamples = R"(Examples:
+  bosonserver user quota alice 500000000000       # bytes a month over the relay
+  bosonserver user quota alice configured         # as everybody's: relay.quota_per_user)";
+constexpr std::string_view kAsConfigured = "configured";
 constexpr const char* kInviteExamples = R"(Examples:
   bosonserver user invite                         # for one account, for a week
   bosonserver user invite --role operator --hours 24 --json | jq -r .invite)";
+
+constexpr const char* kInvitesExamples = "Example:\n  bosonserver user invites          # those that are open";
+constexpr const char* kRevokeExamples =
+    "Example:\n  bosonserver user revoke-invite 018f…     # accounts that it made stay";
 
 Json json_of(const UserRecord& user) {
   return {{"userId", to_string(user.id)},
@@ -97,10 +107,20 @@ UserCommands::UserCommands(CommandTable& table) {
       ->check(is_role);
   with_name(table.add(group, "remove", "remove an account", kRemoveExamples,
                       [this](Console& console) { return remove(console); }));
+  with_name(table.add(group, "quota", "set how much of the relay an account may use", kQuotaExamples,
+                      [this](Console& console) { return set_quota(console); }))
+      .add_option("BYTES", quota_, "bytes a month, both ways, or 'configured'")
+      ->required();
   auto& invite_command = table.add(group, "invite", "make an invite, for POST /auth/register", kInviteExamples,
                                    [this](Console& console) { return invite(console); });
   invite_command.add_option("--role", role_, "of the accounts: user, operator or admin")->check(is_role);
   invite_command.add_option("--uses", uses_, "accounts that it is good for")->check(CLI::Range(1, 1000));
+  table.add(group, "invites", "list invites that are open", kInvitesExamples, list_invites);
+  table
+      .add(group, "revoke-invite", "end an invite", kRevokeExamples,
+           [this](Console& console) { return revoke_invite(console); })
+      .add_option("ID", invite_, "as `user invites` shows it")
+      ->required();
   invite_command.add_option("--hours", hours_, "that it is good for")->check(CLI::Range(1, 366 * 24));
 }
 
@@ -141,7 +161,14 @@ int UserCommands::show(Console& console) const {
   const bool codes = totp && totp->confirmed;
   const auto keys = must(console.store().api_keys(user.id));
   const auto tunnels = must(console.store().live_sessions_of_user(user.id));
+  const auto period = quota_period_at(console.now());
+  const auto relay = must(console.store().relay_account(user.id, period.number));
+  const auto quota = relay.quota(console.settings().api.relay_quota_bytes);
   auto json = json_of(user);
+  json["relay"] = {{"usedBytes", relay.used_bytes},
+                   {"quotaBytes", quota ? Json(*quota) : Json(nullptr)},
+                   {"ownQuota", relay.own_quota_bytes.has_value()},
+                   {"resetsAt", period.ends_at}};
   json["totp"] = codes;
   json["recoveryCodesLeft"] = codes ? totp->recovery_codes : 0;
   json["liveSessions"] = tunnels;
@@ -154,7 +181,9 @@ int UserCommands::show(Console& console) const {
   const auto text = "name      " + user.name + "\nid        " + to_string(user.id) + "\nrole      " +
                     std::string(api::to_string(user.role)) + (user.disabled ? " (disabled)" : "") + "\ncreated   " +
                     time_text(user.created_at) + "\ntotp      " + (codes ? "on" : "off") + "\ntunnels   " +
-                    std::to_string(tunnels) + "\nAPI keys  " + (names.empty() ? "none" : names);
+                    std::to_string(tunnels) + "\nrelay     " + std::to_string(relay.used_bytes) +
+                    (quota ? " of " + std::to_string(*quota) + " bytes" : " bytes") + " until " +
+                    time_text(period.ends_at) + "\nAPI keys  " + (names.empty() ? "none" : names);
   return console.answer(json, text);
 }
 
@@ -200,6 +229,25 @@ int UserCommands::remove(Console& console) const {
   return say(console, user, "removed " + name_, ended);
 }
 
+int UserCommands::set_quota(Console& console) const {
+  const auto user = console.user(name_);
+  std::optional<std::uint64_t> bytes;
+  if (quota_ != kAsConfigured) {
+    std::uint64_t number = 0;
+    const auto* const last = quota_.data() + quota_.size();
+    const auto [end, error] = std::from_chars(quota_.data(), last, number);
+    if (error != std::errc{} || end != last || number > kLargestQuotaBytes)
+      throw std::runtime_error("'" + quota_ + "' is neither a number of bytes nor 'configured'");
+    bytes = number;
+  }
+  must(console.store().set_relay_quota(user.id, bytes));
+  console.audit("user.update", name_, "ok: relay-quota=" + quota_);
+  auto json = json_of(user);
+  json["relayQuota"] = bytes ? Json(*bytes) : Json(nullptr);
+  return console.answer(json, name_ + (bytes ? " may send " + quota_ + " bytes a month over the relay"
+                                             : " has the configured relay quota"));
+}
+
 int UserCommands::invite(Console& console) const {
   const auto made = make_invite(console.random(), role_of(role_), uses_, std::int64_t{hours_} * 3600,
                                 std::string(kConsole), console.now());
@@ -212,6 +260,37 @@ int UserCommands::invite(Console& console) const {
                          {"uses", uses_},
                          {"expiresAt", made.record.expires_at}},
                         secret);
+}
+
+int UserCommands::list_invites(Console& console) {
+  Json all = Json::array();
+  std::vector<std::vector<std::string>> rows;
+  for (std::string after;;) {
+    const auto page = must(console.store().invites(after, kMaxPage, console.now()));
+    for (const auto& invite : page) {
+      const std::string role(api::to_string(invite.role));
+      all.push_back({{"id", invite.id},
+                     {"role", role},
+                     {"usesLeft", invite.uses_left},
+                     {"createdBy", invite.created_by},
+                     {"createdAt", invite.created_at},
+                     {"expiresAt", invite.expires_at}});
+      rows.push_back({invite.id, role, std::to_string(invite.uses_left), time_text(invite.expires_at),
+                      time_text(invite.created_at), invite.created_by});
+    }
+    if (page.size() < kMaxPage) break;
+    after = page.back().id;
+  }
+  return console.answer(all, table({"ID", "ROLE", "USES LEFT", "EXPIRES", "CREATED", "BY"}, rows));
+}
+
+int UserCommands::revoke_invite(Console& console) const {
+  const auto removed = console.store().remove_invite(invite_);
+  if (!removed && removed.error() == StoreError::kNotFound)
+    throw std::runtime_error("there is no invite " + invite_ + " (any more)");
+  must(removed);
+  console.audit("invite.revoke", invite_, "ok");
+  return console.answer({{"id", invite_}}, "revoked the invite " + invite_);
 }
 
 }  // namespace higgs::boson

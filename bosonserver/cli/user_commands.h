@@ -24,8 +24,11 @@ class UserCommands {
   int set_role(Console& console) const;
   int remove(Console& console) const;
   int invite(Console& console) const;
+  static int list_invites(Console& console);
+  int revoke_invite(Console& console) const;
+  int set_quota(Console& console) const;
 
-  std::string name_, role_ = "user";
+  std::string name_, role_ = "user", quota_, invite_;
   std::optional<std::string> password_file_;
   bool reset_totp_ = false;
   std::uint32_t uses_ = 1, hours_ = 7 * 24;

@@ -1,3 +1,5 @@
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "bosonserver/domain/address_allocation.h"
@@ -125,6 +127,23 @@ TEST_F(RouteScoring, OrdersByEveryPartOfTheCost) {
   EXPECT_TRUE(worse([](auto& n) { n.nat_type = api::NatType::kUdpBlocked; }));
   EXPECT_TRUE(worse([](auto& n) { n.status = api::NodeStatus::kDegraded; }));
   EXPECT_TRUE(worse([](auto& n) { n.relay_link_up = false; }));
+}
+
+TEST_F(RouteScoring, TheBestAreKeptAndEqualsByLot) {
+  for (int i = 0; i < 20; ++i) add(400);
+  std::set<NodeId> good, kept;
+  for (int i = 0; i < 3; ++i) good.insert(add(10).id);
+  for (int round = 0; round < 50; ++round) {
+    RouteRanker ranker(query_, {});
+    for (const auto& node : nodes_) ranker.add(node);
+    const auto routes = ranker.take(5, random_).routes;
+    ASSERT_EQ(routes.size(), 5u);
+    for (std::size_t i = 0; i < routes.size(); ++i) {
+      EXPECT_EQ(good.contains(routes[i].id), i < good.size()) << "the best come first";
+      kept.insert(routes[i].id);
+    }
+  }
+  EXPECT_EQ(kept.size(), nodes_.size()) << "each of the others has its turn";
 }
 
 TEST(Distance, IsThatOfTheGreatCircle) {

@@ -30,6 +30,7 @@ const char* missed_requirement(const RouteCandidate& node, const RouteQuery& que
     return "location";
   if (wanted.max_latency && latency_of(node, query).value_or(0) > *wanted.max_latency) return "latency";
   if (wanted.min_bandwidth && free_bandwidth(node) < *wanted.min_bandwidth) return "bandwidth";
+  if (query.direct_only && nat_difficulty(query.client_nat, node.nat_type) != 0) return kNoDirectPath;
   if (node.sessions >= node.capabilities.max_connections) return "full";
   return nullptr;
 }
@@ -76,21 +77,55 @@ void shuffle_equals(std::vector<RankedRoute>& routes, RandomSource& random) {
   }
 }
 
+void RouteRanker::add(const RouteCandidate& candidate) {
+  if (const auto* missed = missed_requirement(candidate, query_)) {
+    count_out(missed);
+    return;
+  }
+  ranking_.routes.push_back({candidate.id, cost_of(candidate, query_, weights_),
+                             latency_of(candidate, query_).value_or(0), free_bandwidth(candidate),
+                             nat_difficulty(query_.client_nat, candidate.nat_type) == 0});
+}
+
+/// Compares places, not texts: there are few of them, and they are asked for by every node.
+void RouteRanker::count_out(const char* requirement) {
+  const auto known = std::find_if(out_.begin(), out_.end(), [&](const auto& one) { return one.first == requirement; });
+  if (known != out_.end())
+    ++known->second;
+  else
+    out_.emplace_back(requirement, 1);
+}
+
+Ranking RouteRanker::take(std::size_t most, RandomSource& random) {
+  for (const auto& [requirement, count] : out_) ranking_.ruled_out[requirement] += count;
+  auto& routes = ranking_.routes;
+  const auto by_cost = [](const auto& a, const auto& b) { return a.cost < b.cost; };
+  if (routes.size() > most) {
+    const auto last = routes.begin() + static_cast<std::ptrdiff_t>(most) - 1;
+    std::nth_element(routes.begin(), last, routes.end(), by_cost);
+    const double edge = last->cost;
+    // Those that are as good as the last one, on either side of it, have the same chance to stay.
+    const auto equals = std::partition(routes.begin(), routes.end(),
+                                       [edge](const auto& route) { return route.cost <= edge - kEqualCosts; });
+    const auto others =
+        std::partition(equals, routes.end(), [edge](const auto& route) { return route.cost < edge + kEqualCosts; });
+    const auto count = static_cast<std::size_t>(others - equals);
+    const auto wanted = most - static_cast<std::size_t>(equals - routes.begin());
+    for (std::size_t i = 0; i < wanted; ++i)
+      std::swap(equals[static_cast<std::ptrdiff_t>(i)],
+                equals[static_cast<std::ptrdiff_t>(i + random.below(count - i))]);
+    routes.resize(most);
+  }
+  std::sort(routes.begin(), routes.end(), by_cost);
+  shuffle_equals(routes, random);
+  return std::move(ranking_);
+}
+
 Ranking rank_routes(const std::vector<RouteCandidate>& candidates, const RouteQuery& query, const RouteWeights& weights,
                     RandomSource& random) {
-  Ranking ranking;
-  for (const auto& node : candidates) {
-    if (const auto* missed = missed_requirement(node, query)) {
-      ++ranking.ruled_out[missed];
-      continue;
-    }
-    ranking.routes.push_back({node.id, cost_of(node, query, weights), latency_of(node, query).value_or(0),
-                              free_bandwidth(node), nat_difficulty(query.client_nat, node.nat_type) == 0});
-  }
-  auto& routes = ranking.routes;
-  std::sort(routes.begin(), routes.end(), [](const auto& a, const auto& b) { return a.cost < b.cost; });
-  shuffle_equals(routes, random);
-  return ranking;
+  RouteRanker ranker(query, weights);
+  for (const auto& node : candidates) ranker.add(node);
+  return ranker.take(candidates.size(), random);
 }
 
 }  // namespace higgs::boson

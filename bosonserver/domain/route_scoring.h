@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/node.h"
@@ -42,7 +43,11 @@ struct RouteQuery {
   api::NatType client_nat = api::NatType::kUnknown;
   std::optional<api::Coordinates> client_coordinates;
   std::optional<double> client_latency;  ///< ms, client to server; unknown behind a proxy
+  bool direct_only = false;              ///< nodes to which a direct path is not likely are ruled out
 };
+
+/// The name of that requirement.
+inline constexpr const char* kNoDirectPath = "no-direct-path";
 
 struct RankedRoute {
   NodeId id;
@@ -69,6 +74,25 @@ inline constexpr double kEqualCosts = 0.05;
 /// Routes that are best first stay so, but those of equal cost change places.
 void shuffle_equals(std::vector<RankedRoute>& routes, RandomSource& random);
 
+/// Takes candidates one after the other, and keeps the best of them.
+class RouteRanker {
+ public:
+  RouteRanker(const RouteQuery& query, const RouteWeights& weights) : query_(query), weights_(weights) {}
+
+  void add(const RouteCandidate& candidate);
+  /// The best `most`; which of equals are left out at the end is decided by lot. Once.
+  Ranking take(std::size_t most, RandomSource& random);
+
+ private:
+  void count_out(const char* requirement);
+
+  const RouteQuery& query_;
+  const RouteWeights weights_;
+  Ranking ranking_;
+  std::vector<std::pair<const char*, std::uint32_t>> out_;  ///< by requirement, how many nodes missed it
+};
+
+/// All of them.
 Ranking rank_routes(const std::vector<RouteCandidate>& candidates, const RouteQuery& query, const RouteWeights& weights,
                     RandomSource& random);
 

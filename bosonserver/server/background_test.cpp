@@ -83,8 +83,9 @@ TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   start();
   const auto session = open_session();
   TurnDesk turn(settings_, random_);
+  RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, traces_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, meter, traces_);
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
   ledger.on_session_ended(session, NodeId(), relay::CloseReason::kEnded, {10, 20, 1, 2});
   auto row = services().store.session(session);
@@ -100,8 +101,10 @@ TEST_F(Background, TheLedgerKeepsTheLastPathOfASession) {
   const auto session = open_session();
   TurnDesk turn(settings_, random_);
   std::vector<std::function<void()>> jobs;
+  RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
   RelayLedger ledger(
-      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_, nodes_, traces_);
+      services(), [&](std::function<void()> job) { jobs.push_back(std::move(job)); }, turn, paths_, nodes_, meter,
+      traces_);
   // As fast as a client may talk: one job, which writes the last.
   for (int i = 0; i < 100; ++i) ledger.on_path_changed(session, i % 2 == 0 ? "turn" : "direct-v4");
   ASSERT_EQ(jobs.size(), 1u);
@@ -119,8 +122,9 @@ TEST_F(Background, TurnKnowsASessionThatOpensAfterARestartUntilItEnds) {
   const auto session = open_session();
   const auto row = services().store.session(session);
   TurnDesk turn(settings_, random_);  // as of a server that did not admit it
+  RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, traces_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, meter, traces_);
   auto& sessions = *turn.sessions();
   const auto user = sessions.issue(session, row->expires_at).username;
   EXPECT_FALSE(sessions.password(now().wall, user));
@@ -179,14 +183,15 @@ TEST_F(Background, AStoreThatDoesNotAnswerIs503) {
 TEST_F(Background, AFullQueueIs503) {
   start();
   TurnDesk turn(settings_, random_);
+  RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
   RelayLedger ledger(
-      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, traces_);
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, meter, traces_);
   RelayOptions options;
   options.workers = 1;
   RelayServer relay(options, ledger);
   runtime::BlockingPool full({1, 0}), other({1, 0});
   OverloadGate overload;
-  FrontDoor door(services(), metrics_, full, other, overload, relay, std::nullopt, traces_);
+  FrontDoor door(services(), metrics_, full, other, overload, relay, meter, std::nullopt, traces_);
   net::HttpRequest request;
   request.method = "GET";
   request.path = "/healthz";

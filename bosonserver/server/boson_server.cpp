@@ -22,6 +22,7 @@
 #include "bosonserver/server/overload_watch.h"
 #include "bosonserver/server/relay_adapter.h"
 #include "bosonserver/server/relay_ledger.h"
+#include "bosonserver/server/relay_meter.h"
 #include "bosonserver/server/scrape.h"
 #include "bosonserver/server/server_traces.h"
 #include "bosonserver/server/state_files.h"
@@ -83,6 +84,15 @@ RelayOptions relay_options(const ServerSettings& settings) {
   return options;
 }
 
+RelayMeterSettings meter_settings(const ServerSettings& settings) {
+  RelayMeterSettings meter;
+  meter.rate_mbps = settings.user_rate_mbps;
+  meter.over_quota_mbps = settings.over_quota_rate_mbps;
+  // Also those that have left a moment ago.
+  meter.sessions = std::size_t{2} * settings.relay_sessions;
+  return meter;
+}
+
 }  // namespace
 
 class BosonServer::Impl {
@@ -100,22 +110,40 @@ class BosonServer::Impl {
         grace(*store),
         keys(*store, sealer, random, settings.api.key_rotation, clock().wall),
         cluster(*store, shared.presence(), shared.events(), clock, server_id),
-        directory(*store),
+        directory(*store, cluster.view()),
+        heartbeats(*store, [this](NodeId node) { node_moved(services, node); }),
         places(settings.geoip_database ? Places(*settings.geoip_database) : Places()),
-        services{settings.api, *store,         grace,     shared.cache(), keys,
-                 sealer,       passwords,      directory, places,         adapter,
-                 turn,         cluster.view(), random,    clock,          LocalNames::of_this_machine(),
+        services{settings.api,
+                 *store,
+                 grace,
+                 shared.cache(),
+                 keys,
+                 sealer,
+                 passwords,
+                 directory,
+                 heartbeats,
+                 candidates,
+                 places,
+                 adapter,
+                 turn,
+                 cluster.view(),
+                 random,
+                 clock,
+                 LocalNames::of_this_machine(),
                  server_id},
         ledger(
-            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster,
+            services, [this](std::function<void()> job) { worker->post(std::move(job)); }, turn, paths, cluster, meter,
             traces) {}
 
   void start() {
     worker.emplace([this] { maintenance.run(); }, kSweepInterval);
+    heartbeat_writer.emplace([this] { write_heartbeats(); }, kHeartbeatFlush);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
+    meter_worker.emplace([this] { meter.tick(); }, kMeterInterval);
     watch.emplace(services);
-    door.emplace(services, metrics, store_pool, password_pool, overload, *relay, settings.session_rate_mbps, traces);
+    door.emplace(services, metrics, store_pool, password_pool, overload, *relay, meter, settings.session_rate_mbps,
+                 traces);
     auto handlers = door->handlers();
     handlers.has_room_for_connection = [this] { return overload.has_memory(OverloadGate::kForConnections); };
     handlers.has_room_for_request = [this] { return overload.has_memory(OverloadGate::kForRequests); };
@@ -190,12 +218,22 @@ class BosonServer::Impl {
     api_http.reset();
     metrics_http.reset();
     stun.reset();
+    meter_worker.reset();
     adapter.detach();
     cluster.detach();
-    relay.reset();
+    if (relay) {
+      relay.reset();
+      meter.tick();  // what the relay told at its end
+    }
     cluster.stop();
     worker.reset();
+    heartbeat_writer.reset();
+    write_heartbeats();
     turn.stop();
+  }
+
+  void write_heartbeats() {
+    if (!heartbeats.flush(runtime::now().monotonic)) log::debug("heartbeats wait for the store", {});
   }
 
   void close_gently() {
@@ -241,20 +279,9 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services,
-                                  shared,
-                                  *relay,
-                                  paths,
-                                  *stun,
-                                  turn,
-                                  *api_http,
-                                  store_pool,
-                                  password_pool,
-                                  overload,
-                                  settings.memory_bytes(),
-                                  *worker,
-                                  tracing,
-                                  begun};
+      const ScrapeSources sources{services, shared,    *relay,     meter,         paths,    *stun,
+                                  turn,     *api_http, store_pool, password_pool, overload, settings.memory_bytes(),
+                                  *worker,  tracing,   begun};
       return scrape(request, metrics, sources);
     };
     auto running = store_pool.run(work);
@@ -278,6 +305,8 @@ class BosonServer::Impl {
   Cluster cluster;
   Passwords passwords{random};
   NodeDirectory directory;
+  Heartbeats heartbeats;
+  RouteCandidates candidates;
   Places places;
   RelayAdapter adapter;
   Services services;
@@ -286,7 +315,9 @@ class BosonServer::Impl {
   net::Tracing tracing{settings.tracing, "bosonserver", to_string(server_id), random};
   ServerTraces traces{tracing.tracer()};
   Maintenance maintenance{services};
-  std::optional<StoreWorker> worker;
+  std::optional<StoreWorker> worker, heartbeat_writer, meter_worker;
+  RelayMeter meter{services, meter_settings(settings),
+                   [this](SessionId session) { return adapter.forwarded_bytes(session); }};
   RelayLedger ledger;
   std::optional<RelayServer> relay;
   std::optional<StoreWatch> watch;

@@ -92,7 +92,7 @@ void Cluster::on_event(const std::string& topic, const std::string& payload) {
   const auto moved = parse_node_moved(payload);
   if (!moved || moved->second == services_->server_id) return;
   if (const auto server = directory_.find(moved->second)) tell_relay(moved->first, server);
-  worker_->post([this, node = moved->first] { node_changed(*services_, node); });
+  worker_->post([this, node = moved->first] { node_moved(*services_, node); });
 }
 
 }  // namespace higgs::boson

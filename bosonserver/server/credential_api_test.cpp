@@ -242,6 +242,35 @@ TEST_F(CredentialApi, AnInviteMakesAnAccount) {
   EXPECT_TRUE(noted("user.register", "ok: operator"));
 }
 
+TEST_F(CredentialApi, InvitesAreListedAndRevoked) {
+  start();
+  const auto op = token_of(add_user("op", api::Role::kOperator));
+  std::vector<api::CreatedInvite> made;
+  for (int i = 0; i < 3; ++i) made.push_back(decoded<api::CreatedInvite>(post("/invites", op, R"({"role":"user"})")));
+  const auto answer = call("GET", "/api/v1/invites?limit=2", op);
+  const auto first = decoded<api::InviteList>(answer);
+  ASSERT_EQ(first.invites.size(), 2u);
+  ASSERT_TRUE(first.next_cursor);
+  EXPECT_EQ(decoded<api::InviteList>(call("GET", "/api/v1/invites?cursor=" + *first.next_cursor, op)).invites.size(),
+            1u);
+  EXPECT_EQ(first.invites[0].created_by, "user:op");
+  for (const auto& invite : made)
+    EXPECT_EQ(answer.body.find(invite.invite.reveal()), std::string::npos) << "it is not shown again";
+  const auto path = "/api/v1/invites/" + made[0].id;
+  EXPECT_EQ(outcome(call("DELETE", path, op)), "204");
+  EXPECT_EQ(outcome(call("DELETE", path, op)), "404 not-found");
+  EXPECT_EQ(outcome(call("DELETE", "/api/v1/invites/x", op)), "404 not-found");
+  const auto entry = services().store.audit({}, 1)->front();
+  EXPECT_EQ(entry.actor + " " + entry.action + " " + entry.object, "user:op invite.revoke " + made[0].id);
+  const auto sign_up = [&](const SecretString& invite) {
+    return outcome(
+        post("/auth/register", "", api::encode(api::SignUpRequest{invite, "bob", SecretString("correct horse")})));
+  };
+  EXPECT_EQ(sign_up(made[0].invite), "403 bad-invite");
+  EXPECT_EQ(sign_up(made[1].invite), "201");
+  EXPECT_EQ(decoded<api::InviteList>(call("GET", "/api/v1/invites", op)).invites.size(), 1u) << "used up, revoked";
+}
+
 TEST_F(CredentialApi, AnInviteGivesAtMostTheInvitersRoleAndEnds) {
   start();
   const auto operator_token = token_of(add_user("op", api::Role::kOperator));

@@ -31,13 +31,14 @@ std::vector<runtime::log::Field> log_fields(const net::HttpRequest& request, con
 
 FrontDoor::FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
                      runtime::BlockingPool& password_pool, OverloadGate& overload, RelayServer& relay,
-                     std::optional<double> session_rate_mbps, ServerTraces& traces)
+                     RelayMeter& meter, std::optional<double> session_rate_mbps, ServerTraces& traces)
     : services_(services),
       metrics_(metrics),
       store_pool_(store_pool),
       password_pool_(password_pool),
       overload_(overload),
       relay_(relay),
+      meter_(meter),
       session_rate_mbps_(session_rate_mbps),
       traces_(traces),
       gateway_(services) {}
@@ -109,7 +110,7 @@ asio::awaitable<net::UpgradeDecision> FrontDoor::upgrade(net::HttpRequest reques
   const auto begin = runtime::now().monotonic;
   const auto match = match_endpoint("GET", request.path);
   auto span = traces_.request(request, match.endpoint);
-  auto work = [this, &request] { return authorise_relay_link(services_, request, session_rate_mbps_); };
+  auto work = [this, &request] { return authorise_relay_link(services_, meter_, request, session_rate_mbps_); };
   std::optional<RelayGrant> granted;
   if (overload_.take(Work::kRenewal)) {
     auto running = run(Lane::kStore, request, span, work);

@@ -19,7 +19,7 @@ namespace higgs::boson {
 class FrontDoor {
  public:
   FrontDoor(Services& services, ServerMetrics& metrics, runtime::BlockingPool& store_pool,
-            runtime::BlockingPool& password_pool, OverloadGate& overload, RelayServer& relay,
+            runtime::BlockingPool& password_pool, OverloadGate& overload, RelayServer& relay, RelayMeter& meter,
             std::optional<double> session_rate_mbps, ServerTraces& traces);
 
   /// For the HTTP server; they refer to this object.
@@ -48,6 +48,7 @@ class FrontDoor {
   runtime::BlockingPool& password_pool_;
   OverloadGate& overload_;
   RelayServer& relay_;
+  RelayMeter& meter_;
   const std::optional<double> session_rate_mbps_;
   ServerTraces& traces_;
   Gateway gateway_;

@@ -69,12 +69,13 @@ class AdmissionTest : public ServerFixture {
   void open() {
     start();
     turn_.emplace(settings_, random_);
+    meter_.emplace(services(), RelayMeterSettings{}, [](SessionId) { return std::nullopt; });
     ledger_.emplace(
-        services(), [](const std::function<void()>& job) { job(); }, *turn_, paths_, nodes_, traces_);
+        services(), [](const std::function<void()>& job) { job(); }, *turn_, paths_, nodes_, *meter_, traces_);
     RelayOptions options;
     options.workers = 1;
     relay_.emplace(options, *ledger_);
-    door_.emplace(services(), metrics_, store_pool_, password_pool_, gate_, *relay_, std::nullopt, traces_);
+    door_.emplace(services(), metrics_, store_pool_, password_pool_, gate_, *relay_, *meter_, std::nullopt, traces_);
   }
   net::HttpResponse ask(const std::string& method, const std::string& path, const std::string& token = {},
                         const std::string& body = {}) {
@@ -102,6 +103,7 @@ class AdmissionTest : public ServerFixture {
   PathStatistics paths_{metrics_};
   NoWatch nodes_;
   std::optional<TurnDesk> turn_;
+  std::optional<RelayMeter> meter_;
   std::optional<RelayLedger> ledger_;
   std::optional<RelayServer> relay_;
   runtime::BlockingPool store_pool_{{.threads = 1}}, password_pool_{{.threads = 1}};

@@ -99,8 +99,9 @@ TEST_F(PathLedger, TheLedgerTellsWhatTheRelayReports) {
   NoWatch nodes;
   trace::Tracer tracer(std::nullopt, random_, runtime::now);
   ServerTraces traces(tracer);
+  RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
   RelayLedger ledger(
-      services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths, nodes, traces);
+      services(), [](const std::function<void()>&) { /* a store that is behind */ }, turn, paths, nodes, meter, traces);
   const SessionId session;
   ledger.on_session_opened(session, NodeId());
   ledger.on_path_changed(session, "direct-v4");

@@ -34,4 +34,10 @@ bool RelayAdapter::draining() const {
   return !relay_ || relay_->draining();
 }
 
+std::optional<std::uint64_t> RelayAdapter::forwarded_bytes(SessionId session) const {
+  const std::shared_lock lock(mutex_);
+  const auto bytes = relay_ ? relay_->session_bytes(session) : std::nullopt;
+  return bytes ? std::optional(bytes->up_bytes + bytes->down_bytes) : std::nullopt;
+}
+
 }  // namespace higgs::boson

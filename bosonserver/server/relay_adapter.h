@@ -20,6 +20,7 @@ class RelayAdapter final : public RelayControl {
   void close_node(NodeId node, relay::CloseReason reason) override;
   void renew_session(SessionId session, WallTime expires_at) override;
   bool draining() const override;
+  std::optional<std::uint64_t> forwarded_bytes(SessionId session) const override;
 
  private:
   mutable std::shared_mutex mutex_;

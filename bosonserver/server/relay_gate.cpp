@@ -44,7 +44,7 @@ RelayGrant grant_node(Services& services, NodeId id, const jwt::Claims& claims, 
   return NodeLinkGrant{id, claims.issued_at};
 }
 
-RelayGrant grant_client(Services& services, SessionId id, const jwt::Claims& claims, Now now,
+RelayGrant grant_client(Services& services, RelayMeter& meter, SessionId id, const jwt::Claims& claims, Now now,
                         std::optional<double> session_rate_mbps) {
   const auto known = services.grace.session(id, now);
   if (!known && known.error() == StoreError::kNotFound) return ended();
@@ -63,6 +63,7 @@ RelayGrant grant_client(Services& services, SessionId id, const jwt::Claims& cla
   grant.ticket.addresses.push_back(full(session->address4));
   if (session->address6) grant.ticket.addresses.push_back(full(*session->address6));
   grant.ticket.rate_limit_mbps = session_rate_mbps;
+  grant.ticket.user_rate = meter.join(id, session->user);
   grant.ticket.expires_at = from_unix_seconds(expires_at);
   return grant;
 }
@@ -85,20 +86,21 @@ RelayGrant grant_server(const Call& call, ServerId peer, const jwt::Claims& clai
   return ServerLinkGrant{{peer, relay::ServerLinkDirection::kIncoming, *from, claims.issued_at}, *worker};
 }
 
-RelayGrant grant_peer(Call& call, const jwt::Claims& claims, std::optional<double> session_rate_mbps) {
+RelayGrant grant_peer(Call& call, RelayMeter& meter, const jwt::Claims& claims,
+                      std::optional<double> session_rate_mbps) {
   if (claims.role == kNodeRole) {
     const auto node = parse_id<NodeId>(claims.subject);
     return node ? grant_node(call.services, *node, claims, call.now) : RelayGrant(forbidden("the token names no node"));
   }
   if (claims.role != kClientRole) return forbidden("the token is neither a node's nor a client's");
   const auto session = parse_id<SessionId>(claims.subject);
-  return session ? grant_client(call.services, *session, claims, call.now, session_rate_mbps)
+  return session ? grant_client(call.services, meter, *session, claims, call.now, session_rate_mbps)
                  : RelayGrant(forbidden("the token names no session"));
 }
 
 }  // namespace
 
-RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& request,
+RelayGrant authorise_relay_link(Services& services, RelayMeter& meter, const net::HttpRequest& request,
                                 std::optional<double> session_rate_mbps) {
   auto match = match_endpoint("GET", request.path);
   const auto access = match.endpoint ? match.endpoint->access : Access::kPublic;
@@ -117,7 +119,7 @@ RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& requ
   if (const auto rate = count_link(services, claims->subject); rate.exceeded) return too_many_requests(services, rate);
   const auto wanted = cascade ? relay::kCascadeSubprotocol : kRelaySubprotocol;
   if (!offers_subprotocol(request, wanted)) return unknown_subprotocol(wanted);
-  if (!cascade) return grant_peer(call, *claims, session_rate_mbps);
+  if (!cascade) return grant_peer(call, meter, *claims, session_rate_mbps);
   const auto peer = parse_id<ServerId>(claims->subject);
   return peer ? grant_server(call, *peer, *claims) : RelayGrant(forbidden("the token names no server"));
 }

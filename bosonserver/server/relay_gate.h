@@ -7,6 +7,7 @@
 
 #include "bosonserver/api/services.h"
 #include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/relay_meter.h"
 #include "net/http.h"
 #include "relay/session_ticket.h"
 
@@ -25,7 +26,7 @@ struct ClientLinkGrant {
 using RelayGrant = std::variant<net::HttpResponse, NodeLinkGrant, ClientLinkGrant, ServerLinkGrant>;
 
 /// Pool thread. What only the relay knows (a newer link, its limits) is for the caller to ask.
-RelayGrant authorise_relay_link(Services& services, const net::HttpRequest& request,
+RelayGrant authorise_relay_link(Services& services, RelayMeter& meter, const net::HttpRequest& request,
                                 std::optional<double> session_rate_mbps);
 
 }  // namespace higgs::boson

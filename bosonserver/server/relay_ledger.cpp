@@ -11,7 +11,8 @@ void RelayLedger::on_session_opened(SessionId session, NodeId node) {
   statistics_.opened(session, services_.clock().monotonic);
   log::debug("a session opened", {{"session", to_string(session)}, {"node", to_string(node)}});
   // Where another server admitted it, or this one before a restart.
-  if (turn_.enabled() && !turn_.sessions()->stands(session)) post_([this, session] { restore_turn(session); });
+  if (turn_.enabled() && !turn_.sessions()->stands(session) && !meter_.is_over_quota(session))
+    post_([this, session] { restore_turn(session); });
 }
 
 void RelayLedger::restore_turn(SessionId id) {
@@ -39,6 +40,7 @@ void RelayLedger::on_session_refused(SessionId session, NodeId node, relay::Refu
 void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseReason reason, SessionBytes bytes) {
   statistics_.ended(session);
   traces_.session_ended(session);
+  meter_.left(session, bytes.up_bytes + bytes.down_bytes);
   log::info("a session left the relay", {{"session", to_string(session)},
                                          {"node", to_string(node)},
                                          {"reason", relay::to_string(reason)},
@@ -85,13 +87,13 @@ void RelayLedger::write_path(SessionId session) {
 void RelayLedger::on_node_up(NodeId node) {
   log::info("a node's relay link is up", {{"node", to_string(node)}});
   nodes_.node_up(node);
-  post_([this, node] { node_changed(services_, node); });
+  post_([this, node] { node_moved(services_, node); });
 }
 
 void RelayLedger::on_node_down(NodeId node) {
   log::info("a node's relay link is down", {{"node", to_string(node)}});
   nodes_.node_down(node);
-  post_([this, node] { node_changed(services_, node); });
+  post_([this, node] { node_moved(services_, node); });
 }
 
 void RelayLedger::on_node_wanted(NodeId node) { nodes_.node_wanted(node); }

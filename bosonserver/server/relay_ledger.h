@@ -10,6 +10,7 @@
 #include "bosonserver/relay/relay_events.h"
 #include "bosonserver/server/node_watch.h"
 #include "bosonserver/server/path_statistics.h"
+#include "bosonserver/server/relay_meter.h"
 #include "bosonserver/server/server_traces.h"
 #include "bosonserver/server/turn_desk.h"
 
@@ -19,8 +20,14 @@ class RelayLedger final : public RelayEvents {
  public:
   /// `post` hands a job to a thread that may call the store.
   RelayLedger(Services& services, std::function<void(std::function<void()>)> post, TurnDesk& turn,
-              PathStatistics& paths, NodeWatch& nodes, ServerTraces& traces)
-      : services_(services), post_(std::move(post)), turn_(turn), statistics_(paths), nodes_(nodes), traces_(traces) {}
+              PathStatistics& paths, NodeWatch& nodes, RelayMeter& meter, ServerTraces& traces)
+      : services_(services),
+        post_(std::move(post)),
+        turn_(turn),
+        statistics_(paths),
+        nodes_(nodes),
+        meter_(meter),
+        traces_(traces) {}
 
   void on_session_opened(SessionId session, NodeId node) override;
   void on_session_ready(SessionId session, NodeId node) override;
@@ -44,6 +51,7 @@ class RelayLedger final : public RelayEvents {
   TurnDesk& turn_;
   PathStatistics& statistics_;
   NodeWatch& nodes_;
+  RelayMeter& meter_;
   ServerTraces& traces_;
   std::mutex mutex_;
   /// Told and not yet written; what comes meanwhile replaces it, so that a session has one job at most.

@@ -6,6 +6,7 @@
 #include "bosonserver/relay/relay_server.h"
 #include "bosonserver/server/overload_gate.h"
 #include "bosonserver/server/path_statistics.h"
+#include "bosonserver/server/relay_meter.h"
 #include "bosonserver/server/store_worker.h"
 #include "bosonserver/server/turn_desk.h"
 #include "bosonserver/stun/stun_server.h"
@@ -65,6 +66,15 @@ void add_relay(Samples& out, const RelayStats& relay) {
               static_cast<double>(relay.refused_server_links));
   out.counter("higgs_relay_refused_cascades_total", "Sessions of other servers that were refused",
               static_cast<double>(relay.refused_cascades));
+}
+
+void add_meter(Samples& out, const RelayMeterStats& meter) {
+  out.gauge("higgs_relay_users_over_quota", "Users with sessions here whose relay quota is used up",
+            static_cast<double>(meter.over_quota));
+  out.gauge("higgs_relay_usage_unsaved_bytes", "Relayed bytes that are to be added to their users' usage",
+            static_cast<double>(meter.unsaved_bytes));
+  out.counter("higgs_relay_unmetered_links_total", "Links whose bytes are not counted for anybody, for a limit",
+              static_cast<double>(meter.unmetered));
 }
 
 void add_paths(Samples& out, const PathStatistics& paths) {
@@ -299,6 +309,7 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
   add_nodes(out, sources.services);
   add_cache(out, sources.shared);
   add_relay(out, sources.relay.stats());
+  add_meter(out, sources.meter.stats());
   add_paths(out, sources.paths);
   add_stun(out, sources.stun.stats());
   add_turn(out, sources.turn);

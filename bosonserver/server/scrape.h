@@ -17,6 +17,7 @@ namespace higgs::boson {
 
 class OverloadGate;
 class PathStatistics;
+class RelayMeter;
 class RelayServer;
 class SharedState;
 class StunServer;
@@ -27,6 +28,7 @@ struct ScrapeSources {
   Services& services;
   const SharedState& shared;
   const RelayServer& relay;
+  const RelayMeter& meter;
   const PathStatistics& paths;
   const StunServer& stun;
   const TurnDesk& turn;

@@ -25,14 +25,15 @@ class ServerTracesTest : public ServerFixture {
     ServerMetrics metrics;
     PathStatistics paths(metrics);
     NoWatch nodes;
+    RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
     RelayLedger ledger(
-        services(), [](const std::function<void()>& job) { job(); }, turn, paths, nodes, traces_);
+        services(), [](const std::function<void()>& job) { job(); }, turn, paths, nodes, meter, traces_);
     RelayOptions options;
     options.workers = 1;
     RelayServer relay(options, ledger);
     runtime::BlockingPool store({1, 16}), password({1, 16});
     OverloadGate overload;
-    FrontDoor door(services(), metrics, store, password, overload, relay, std::nullopt, traces_);
+    FrontDoor door(services(), metrics, store, password, overload, relay, meter, std::nullopt, traces_);
     net::HttpRequest request;
     request.method = method;
     request.path = path;

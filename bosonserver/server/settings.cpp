@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "api/registration_signature.h"
+#include "bosonserver/domain/quota_period.h"
 #include "runtime/memory_use.h"
 
 namespace higgs::boson {
@@ -146,6 +147,14 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add("relay.sessions", relay_sessions, {.description = "standing at a time"}, in_range(1u, 1000000u));
   schema.add("relay.session_rate", session_rate_mbps, {.description = "Mbit/s each way for one session"},
              in_range(0.01, 1e6));
+  schema.add("relay.rate_per_user", user_rate_mbps,
+             {.description = "Mbit/s each way for all sessions of a user at this server"}, in_range(0.01, 1e6));
+  schema.add(
+      "relay.quota_per_user", api.relay_quota_bytes,
+      {.description = "bytes that a user may send over the relay in a month (UTC), both ways; default: no limit"},
+      in_range(std::uint64_t{0}, kLargestQuotaBytes));
+  schema.add("relay.over_quota_rate", over_quota_rate_mbps,
+             {.description = "Mbit/s each way that is left to a user over quota"}, in_range(0.01, 1e6));
   schema.add(
       "limits.memory", memory_mib,
       {.description = "MiB that this process may have; near it what is new is refused. 0: three quarters of what "

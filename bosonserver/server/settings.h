@@ -41,7 +41,8 @@ struct ServerSettings {
   unsigned password_threads = 2;
   unsigned relay_workers = 0;
   std::uint32_t relay_sessions = 20'000;
-  std::optional<double> session_rate_mbps;
+  std::optional<double> session_rate_mbps, user_rate_mbps;
+  double over_quota_rate_mbps = 0.5;
   std::chrono::seconds drain{5};
   std::uint32_t memory_mib = 0;  ///< 0: three quarters of what the machine or its control group has
   std::chrono::milliseconds loop_lag{500};

@@ -19,6 +19,7 @@ class StoreOutage : public ServerFixture {
     ASSERT_EQ(outcome(register_node(node_)), "200");
     ASSERT_EQ(outcome(send_heartbeat(node_)), "200");
     route_ = decoded<api::RoutingResponse>(request_route(token_, routing_request())).selected_route;
+    wait_for_events();  // what is told while something is asked for is not remembered
     ASSERT_EQ(open_link(to_string(route_.session_id), route_.session_token), 101u);
     begun_ = unix_seconds(now().wall);
   }

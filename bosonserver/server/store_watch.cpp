@@ -43,6 +43,9 @@ void StoreWatch::on_event(const StoreEvent& event) {
     case StoreEvent::Kind::kNodesChanged:
       for (const auto& node : ids_of<NodeId>(event)) node_changed(services_, node);
       return;
+    case StoreEvent::Kind::kNodesMoved:
+      for (const auto& node : ids_of<NodeId>(event)) node_moved(services_, node);
+      return;
     case StoreEvent::Kind::kUsersChanged:
       for (const auto& user : ids_of<UserId>(event)) services_.grace.forget_user(user);
       return;
@@ -102,7 +105,10 @@ bool StoreWatch::look_again(std::int64_t since) {
   do {
     const auto banned = services_.store.banned_nodes(last_node, kMaxPage);
     if (!banned) return false;
-    for (const auto& node : *banned) services_.relay.close_node(node, relay::CloseReason::kBanned);
+    for (const auto& node : *banned) {
+      services_.relay.close_node(node, relay::CloseReason::kBanned);
+      services_.heartbeats.forget(node);
+    }
     last_node = banned->size() == kMaxPage ? std::optional(banned->back()) : std::nullopt;
   } while (last_node);
   services_.directory.forget();

@@ -255,7 +255,8 @@ TEST(SqliteStoreTest, AnAuditFromBeforeTheChainIsKept) {
     old.exec(
         "DROP TABLE audit_chain; DROP TABLE totp_secrets; DROP TABLE recovery_codes; DROP TABLE invites; "
         "DROP TABLE api_keys; DROP TABLE allow_entries; DROP INDEX nodes_banned; ALTER TABLE audit DROP COLUMN hash; "
-        "DROP TABLE servers; DROP INDEX nodes_server; ALTER TABLE nodes DROP COLUMN server_id; ALTER TABLE "
+        "DROP TABLE relay_usage; DROP TABLE relay_quotas; DROP TABLE servers; DROP INDEX nodes_server; ALTER TABLE "
+        "nodes DROP COLUMN server_id; ALTER TABLE "
         "node_actions DROP COLUMN queued; PRAGMA user_version = "
         "1; "
         "INSERT INTO audit (time, actor, address, action, object, outcome) VALUES (1, 'a', '', 'b', 'c', 'ok')");
@@ -273,6 +274,65 @@ TEST(SqliteStoreTest, AnAuditFromBeforeTheChainIsKept) {
   SQLite::Database(subject.file().string(), SQLite::OPEN_READWRITE)
       .exec("DROP TRIGGER audit_append_only; UPDATE audit SET outcome = 'denied'");
   EXPECT_EQ(faults_of(*store), 1u) << "what came after is bound";
+}
+
+TEST_P(StoreContract, InvitesAreListedAndRemoved) {
+  for (const auto* id : {"i2", "i1", "i3"})
+    ASSERT_TRUE(store_->add_invite({id, digest(id), api::Role::kUser, "user:root", 100, 200, 1}));
+  ASSERT_TRUE(store_->redeem_invite(digest("i3"), make_user("alice"), 150));
+  const auto all = store_->invites("", 10, 150);
+  ASSERT_EQ(all->size(), 2u) << "one is used up";
+  EXPECT_EQ(all->front().id, "i1");
+  EXPECT_EQ(all->front().created_by, "user:root");
+  EXPECT_EQ(store_->invites("i1", 10, 150)->front().id, "i2");
+  EXPECT_TRUE(store_->invites("", 10, 200)->empty()) << "too old";
+  ASSERT_TRUE(store_->remove_invite("i1"));
+  EXPECT_EQ(store_->remove_invite("i1").error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->redeem_invite(digest("i1"), make_user("bob"), 150).error(), StoreError::kNotFound);
+  EXPECT_EQ(store_->invites("", 10, 150)->size(), 1u);
+}
+
+TEST_P(StoreContract, AddsUpWhatUsersSendAndKnowsWhoIsOverQuota) {
+  const auto alice = make_user("alice"), bob = make_user("bob");
+  for (const auto& user : {alice, bob}) ASSERT_TRUE(store_->add_user(user));
+  ASSERT_TRUE(store_->add_relay_usage(202611, {{alice.id, 10}, {bob.id, 5}, {UserId(Uuid::random(random_)), 7}}));
+  ASSERT_TRUE(store_->add_relay_usage(202611, {{alice.id, 30}}));
+  ASSERT_TRUE(store_->add_relay_usage(202612, {{alice.id, 1}}));
+  EXPECT_EQ(store_->relay_account(alice.id, 202611)->used_bytes, 40u);
+  EXPECT_EQ(store_->relay_account(alice.id, 202612)->used_bytes, 1u);
+  const auto over = [&](std::optional<std::uint64_t> quota) {
+    return *store_->users_over_quota(202611, quota, std::nullopt, 10);
+  };
+  EXPECT_TRUE(over(std::nullopt).empty()) << "nobody is gone who was counted";
+  EXPECT_EQ(over(40), std::vector{alice.id});
+  EXPECT_TRUE(over(41).empty());
+  ASSERT_TRUE(store_->set_relay_quota(bob.id, 5));
+  ASSERT_TRUE(store_->set_relay_quota(alice.id, 1'000));
+  EXPECT_EQ(over(40), std::vector{bob.id});
+  EXPECT_EQ(store_->relay_account(alice.id, 202611)->own_quota_bytes, 1'000u);
+  ASSERT_TRUE(store_->set_relay_quota(alice.id, std::nullopt));
+  EXPECT_EQ(over(40).size(), 2u);
+  EXPECT_EQ(store_->users_over_quota(202611, 40, over(40).front(), 10)->size(), 1u);
+  EXPECT_EQ(store_->set_relay_quota(UserId(), 1).error(), StoreError::kNotFound);
+  ASSERT_TRUE(store_->remove_user(alice.id));
+  EXPECT_EQ(store_->relay_account(alice.id, 202611)->used_bytes, 0u);
+}
+
+TEST_P(StoreContract, AddsUpUsageOfManyServersAtOnce) {
+  std::vector<RelayUsage> usage;
+  for (const auto* name : {"a", "b", "c", "d"}) {
+    const auto user = make_user(name);
+    ASSERT_TRUE(store_->add_user(user));
+    usage.push_back({user.id, 1});
+  }
+  EXPECT_EQ(successes([&](int i) {
+              auto mine = usage;
+              std::rotate(mine.begin(), mine.begin() + i % 4, mine.end());
+              return store_->add_relay_usage(202611, mine).has_value();
+            }),
+            kThreads);
+  for (const auto& [user, bytes] : usage)
+    EXPECT_EQ(store_->relay_account(user, 202611)->used_bytes, static_cast<std::uint64_t>(kThreads));
 }
 
 }  // namespace

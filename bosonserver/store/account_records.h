@@ -60,6 +60,24 @@ struct ApiKeyRecord {
   std::optional<std::int64_t> expires_at, last_used_at;
 };
 
+/// What a user sent over the relay, both ways.
+struct RelayUsage {
+  UserId user;
+  std::uint64_t bytes = 0;
+};
+struct RelayAccount {
+  std::uint64_t used_bytes = 0;                  ///< in the period
+  std::optional<std::uint64_t> own_quota_bytes;  ///< unset: the configured one holds
+
+  std::optional<std::uint64_t> quota(std::optional<std::uint64_t> configured) const {
+    return own_quota_bytes ? own_quota_bytes : configured;
+  }
+  bool is_exhausted(std::optional<std::uint64_t> configured) const {
+    const auto most = quota(configured);
+    return most && used_bytes >= *most;
+  }
+};
+
 /// Who calls with an API key.
 struct KeyCaller {
   UserRecord user;

@@ -1,4 +1,6 @@
 // What every store must do for nodes and their actions, run as store_contract_test.cpp is.
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "bosonserver/store/testing/store_contract.h"
@@ -78,6 +80,69 @@ TEST_P(StoreContract, HeartbeatsAndStatus) {
   EXPECT_EQ(beat(node.id, api::NodeStatus::kDegraded, 170)->admission, NodeAdmission::kBanned);
   EXPECT_EQ(store_->node(node.id)->last_seen, 160) << "the banned are not heard";
   EXPECT_EQ(beat(NodeId(), api::NodeStatus::kOnline, 1).error(), StoreError::kNotFound);
+}
+
+TEST_P(StoreContract, HeartbeatsAreRecordedTogether) {
+  std::vector<HeartbeatRecord> heartbeats;
+  std::set<NodeId> usual;
+  for (std::size_t i = 0; i < kHeartbeatBatch + 6; ++i) {
+    const auto node = make_node();
+    ASSERT_TRUE(store_->register_node(node));
+    heartbeats.push_back({node.id, api::NodeStatus::kOnline, {}, *IpAddress::parse("192.0.2.9"), 150});
+    heartbeats.back().metrics.active_connections = static_cast<std::uint32_t>(i);
+    usual.insert(node.id);
+  }
+  const auto banned = heartbeats[0].node, other = heartbeats[1].node, newer = heartbeats[2].node,
+             asked = heartbeats[3].node;
+  ASSERT_TRUE(store_->set_node_admission(banned, NodeAdmission::kBanned));
+  ASSERT_TRUE(store_->record_heartbeat(other, api::NodeStatus::kDegraded, {}, {}, 140));
+  ASSERT_TRUE(store_->record_heartbeat(newer, api::NodeStatus::kOnline, {}, {}, 160));
+  ASSERT_TRUE(store_->add_action({"a", asked, api::ActionType::kRestart, "{}", 100}));
+  for (const auto& id : {banned, newer, asked}) usual.erase(id);
+  heartbeats.push_back({NodeId(), api::NodeStatus::kOnline, {}, {}, 150});
+  const auto recorded = store_->record_heartbeats(heartbeats);
+  ASSERT_TRUE(recorded);
+  EXPECT_EQ(std::set<NodeId>(recorded->settled.begin(), recorded->settled.end()), usual);
+  EXPECT_EQ(recorded->moved, std::vector{other});
+  EXPECT_EQ(store_->node(banned)->last_seen, 100);
+  EXPECT_EQ(store_->node(other)->status, api::NodeStatus::kOnline);
+  EXPECT_EQ(store_->node(other)->last_seen, 150);
+  EXPECT_EQ(store_->node(newer)->last_seen, 160);
+  EXPECT_EQ(store_->node(asked)->last_seen, 150) << "it was heard of";
+  const auto last = store_->node(heartbeats[kHeartbeatBatch + 5].node);
+  EXPECT_EQ(last->last_seen, 150);
+  EXPECT_EQ(last->metrics.active_connections, kHeartbeatBatch + 5);
+  EXPECT_EQ(last->address, *IpAddress::parse("192.0.2.9"));
+  EXPECT_TRUE(store_->record_heartbeats({})->settled.empty());
+
+  std::set<NodeId> heard;
+  std::optional<NodeId> after;
+  for (std::size_t page = 10; page == 10;) {
+    const auto part = store_->heard_since(150, after, 10);
+    ASSERT_TRUE(part);
+    page = part->size();
+    for (const auto& one : *part) {
+      heard.insert(one.node);
+      after = one.node;
+      EXPECT_GE(one.time, 150);
+    }
+  }
+  EXPECT_EQ(heard.size(), kHeartbeatBatch + 5) << "not the banned";
+}
+
+TEST_P(StoreContract, NodesAreReadByTheirIds) {
+  std::vector<NodeId> ids;
+  for (int i = 0; i < 70; ++i) {
+    const auto node = make_node();
+    ASSERT_TRUE(store_->register_node(node));
+    ids.push_back(node.id);
+  }
+  EXPECT_TRUE(store_->nodes_by_id({})->empty());
+  EXPECT_EQ(store_->nodes_by_id({NodeId()})->size(), 0u);
+  EXPECT_EQ(store_->nodes_by_id({ids[5]})->front().id, ids[5]);
+  std::set<NodeId> found;
+  for (const auto& node : *store_->nodes_by_id(ids)) found.insert(node.id);
+  EXPECT_EQ(found, std::set<NodeId>(ids.begin(), ids.end()));
 }
 
 TEST_P(StoreContract, SilentNodesAreFoundUnlessTheySpeak) {

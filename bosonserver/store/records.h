@@ -81,6 +81,21 @@ struct HeartbeatOutcome {
   bool actions_wait = false;
 };
 
+/// What a node says of itself, and where from.
+struct HeartbeatRecord {
+  NodeId node;
+  api::NodeStatus status = api::NodeStatus::kOnline;
+  api::HeartbeatMetrics metrics;
+  IpAddress address;
+  std::int64_t time = 0;
+};
+
+/// Of many at once.
+struct HeartbeatsOutcome {
+  std::vector<NodeId> settled;  ///< recorded, and no action waits; whoever is missing has to be looked at alone
+  std::vector<NodeId> moved;    ///< recorded, and the status is another than it was
+};
+
 struct SessionRow {
   SessionId id;
   UserId user;

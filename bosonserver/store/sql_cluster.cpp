@@ -4,19 +4,26 @@
 namespace higgs::boson {
 
 Result<void> SqlStore::set_node_server(NodeId id, ServerId server) {
-  return change(SqlAccess::kStatement, "UPDATE nodes SET server_id = $1 WHERE id = $2", server, id);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("UPDATE nodes SET server_id = $1 WHERE id = $2", server, id) == 0) return StoreError::kNotFound;
+    sql::tell(db, StoreEvent::Kind::kNodesMoved, std::vector{id});
+    return {};
+  });
 }
 
 Result<void> SqlStore::clear_node_server(NodeId id, ServerId server) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
-    db.run("UPDATE nodes SET server_id = NULL WHERE id = $1 AND server_id = $2", id, server);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    if (db.run("UPDATE nodes SET server_id = NULL WHERE id = $1 AND server_id = $2", id, server) > 0)
+      sql::tell(db, StoreEvent::Kind::kNodesMoved, std::vector{id});
     return {};
   });
 }
 
 Result<void> SqlStore::clear_nodes_of_server(ServerId server) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
-    db.run("UPDATE nodes SET server_id = NULL WHERE server_id = $1", server);
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+    const auto cleared =
+        sql::ids_of<NodeId>(*db.query("UPDATE nodes SET server_id = NULL WHERE server_id = $1 RETURNING id", server));
+    sql::tell(db, StoreEvent::Kind::kNodesMoved, cleared);
     return {};
   });
 }

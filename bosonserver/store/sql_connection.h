@@ -95,6 +95,10 @@ class SqlConnection {
     const std::array<SqlValue, sizeof...(Values)> bound{SqlValue(values)...};
     return select(sql, bound);
   }
+  /// For statements with as many values as one likes.
+  std::unique_ptr<SqlRows> query_with(std::string_view sql, std::span<const SqlValue> values) {
+    return select(sql, values);
+  }
   /// Waits until nobody else holds this name, and holds it until the transaction ends: see SqlAccess::kLocked.
   virtual void lock(std::string_view name) = 0;
   /// Tells every listener of the database if the transaction commits: SqlAccess::kTogether and above. UTF-8 without

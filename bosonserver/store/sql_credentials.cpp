@@ -18,14 +18,26 @@ ApiKeyRecord key_of(const SqlRows& row, int first) {
   return key;
 }
 
+/// The columns id, digest, role, created_by, created_at, expires_at, uses_left.
+InviteRecord invite_of(const SqlRows& row) {
+  InviteRecord invite;
+  invite.id = row.text(0);
+  invite.digest = sql::bytes_at<32>(row, 1);
+  invite.role = sql::sound(api::parse_role(row.text(2)), "role");
+  invite.created_by = row.text(3);
+  invite.created_at = row.integer(4);
+  invite.expires_at = row.integer(5);
+  invite.uses_left = static_cast<std::uint32_t>(row.integer(6));
+  return invite;
+}
+
 std::optional<InviteRecord> find_invite(SqlConnection& db, const crypto::Sha256Digest& digest, std::int64_t now) {
   const auto row = db.query(
-      "SELECT id, role, created_by, created_at, expires_at, uses_left FROM invites "
+      "SELECT id, digest, role, created_by, created_at, expires_at, uses_left FROM invites "
       "WHERE digest = $1 AND expires_at > $2 AND uses_left > 0",
       ByteView(digest), now);
   if (!row->next()) return std::nullopt;
-  return InviteRecord{row->text(0),    digest,          sql::sound(api::parse_role(row->text(1)), "role"), row->text(2),
-                      row->integer(3), row->integer(4), static_cast<std::uint32_t>(row->integer(5))};
+  return invite_of(*row);
 }
 
 }  // namespace
@@ -129,6 +141,22 @@ Result<InviteRecord> SqlStore::invite(const crypto::Sha256Digest& digest, std::i
     if (!found) return StoreError::kNotFound;
     return std::move(*found);
   });
+}
+
+Result<std::vector<InviteRecord>> SqlStore::invites(const std::string& after_id, std::size_t limit, std::int64_t now) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<InviteRecord>> {
+    const auto rows = db.query(
+        "SELECT id, digest, role, created_by, created_at, expires_at, uses_left FROM invites "
+        "WHERE id > $1 AND expires_at > $2 AND uses_left > 0 ORDER BY id LIMIT $3",
+        after_id, now, std::min(limit, kMaxPage));
+    std::vector<InviteRecord> invites;
+    while (rows->next()) invites.push_back(invite_of(*rows));
+    return invites;
+  });
+}
+
+Result<void> SqlStore::remove_invite(const std::string& id) {
+  return change(SqlAccess::kStatement, "DELETE FROM invites WHERE id = $1", id);
 }
 
 Result<UserRecord> SqlStore::redeem_invite(const crypto::Sha256Digest& digest, const UserRecord& user,

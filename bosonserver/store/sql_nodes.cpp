@@ -18,6 +18,34 @@ namespace {
   " RETURNING admission, heartbeat_interval, " \
   "(SELECT count(*) FROM node_actions WHERE node_id = $5 AND done_at IS NULL)"
 
+/// Ids that are asked for in one statement.
+constexpr std::size_t kIdBatch = 64;
+
+/// "($1, $2), ($3, $4), …", or for one column "$1, $2, …".
+std::string places(std::size_t rows, std::size_t columns) {
+  std::string text;
+  for (std::size_t i = 0; i < rows * columns; ++i) {
+    const bool first = i % columns == 0, last = i % columns == columns - 1;
+    text += (i == 0 ? "" : ", ") + std::string(first && columns > 1 ? "(" : "") + "$" + std::to_string(i + 1) +
+            (last && columns > 1 ? ")" : "");
+  }
+  return text;
+}
+
+constexpr std::size_t kHeartbeatColumns = 5;
+/// Both databases call the columns of VALUES so. Rows of nulls, which fill it up, are nobody's.
+std::string record_heartbeats_where(const std::string& status) {
+  return "UPDATE nodes SET status = said.column2, metrics = said.column3, address = said.column4, "
+         "last_seen = CAST(said.column5 AS BIGINT) FROM (VALUES " +
+         places(kHeartbeatBatch, kHeartbeatColumns) + ") AS said WHERE nodes.id = said.column1 AND nodes.status " +
+         status +
+         " said.column2 AND nodes.admission <> 'banned' AND nodes.last_seen <= CAST(said.column5 AS BIGINT) "
+         "RETURNING id, (SELECT count(*) FROM node_actions WHERE node_id = nodes.id AND done_at IS NULL)";
+}
+const std::string kRecordUsualHeartbeats = record_heartbeats_where("=");
+const std::string kRecordReturns = record_heartbeats_where("<>");
+const std::string kNodesById = HIGGS_NODE_SELECT "WHERE id IN (" + places(kIdBatch, 1) + ")";
+
 constexpr std::array<std::string_view, 3> kAdmissions{"approved", "pending", "banned"};
 std::string_view name_of(NodeAdmission admission) { return kAdmissions[static_cast<std::size_t>(admission)]; }
 
@@ -159,12 +187,94 @@ Result<HeartbeatOutcome> SqlStore::record_heartbeat(NodeId id, api::NodeStatus s
   return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<HeartbeatOutcome> {
     const auto other = update(db, HIGGS_HEARTBEAT HIGGS_HEARTBEAT_OUTCOME, true);
     if (other) {
-      sql::tell(db, StoreEvent::Kind::kNodesChanged, std::vector{id});
+      sql::tell(db, StoreEvent::Kind::kNodesMoved, std::vector{id});
       return other;
     }
     const auto node = find_node(db, id);
     if (!node) return node.error();
     return HeartbeatOutcome{node->admission, node->heartbeat_interval, false, false};
+  });
+}
+
+Result<HeartbeatsOutcome> SqlStore::record_heartbeats(const std::vector<HeartbeatRecord>& heartbeats) {
+  HeartbeatsOutcome outcome;
+  for (std::size_t from = 0; from < heartbeats.size(); from += kHeartbeatBatch) {
+    const auto to = std::min(heartbeats.size(), from + kHeartbeatBatch);
+    std::vector<SqlValue> values;
+    values.reserve(kHeartbeatBatch * kHeartbeatColumns);
+    for (std::size_t i = from; i < to; ++i) {
+      const auto& said = heartbeats[i];
+      values.insert(values.end(), {said.node, api::to_string(said.status), api::encode(said.metrics), said.address,
+                                   std::to_string(said.time)});
+    }
+    values.resize(kHeartbeatBatch * kHeartbeatColumns, SqlValue(std::optional<std::string>()));
+    std::size_t written = 0;
+    const auto record = [&](SqlConnection& db, const std::string& statement) {
+      std::vector<NodeId> nodes;
+      const auto rows = db.query_with(statement, values);
+      while (rows->next()) {
+        nodes.push_back(sql::id_at<NodeId>(*rows, 0));
+        if (rows->integer(1) == 0) outcome.settled.push_back(nodes.back());
+      }
+      written += nodes.size();
+      return nodes;
+    };
+    const auto usual = call(SqlAccess::kUnflushed, [&](SqlConnection& db) -> Result<void> {
+      record(db, kRecordUsualHeartbeats);
+      return {};
+    });
+    if (!usual) return usual.error();
+    if (written == to - from) continue;
+    const auto returned = call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+      const auto nodes = record(db, kRecordReturns);
+      sql::tell(db, StoreEvent::Kind::kNodesMoved, nodes);
+      outcome.moved.insert(outcome.moved.end(), nodes.begin(), nodes.end());
+      return {};
+    });
+    if (!returned) return returned.error();
+  }
+  return outcome;
+}
+
+Result<std::vector<NodeRecord>> SqlStore::nodes_by_id(const std::vector<NodeId>& ids) {
+  std::vector<NodeRecord> nodes;
+  for (std::size_t from = 0; from < ids.size(); from += kIdBatch) {
+    std::vector<SqlValue> values(ids.begin() + static_cast<std::ptrdiff_t>(from),
+                                 ids.begin() + static_cast<std::ptrdiff_t>(std::min(ids.size(), from + kIdBatch)));
+    values.resize(kIdBatch, SqlValue(std::optional<std::string>()));
+    const auto read = call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<void> {
+      const auto rows = db.query_with(kNodesById, values);
+      while (rows->next()) nodes.push_back(node_of(*rows));
+      return {};
+    });
+    if (!read) return read.error();
+  }
+  return nodes;
+}
+
+Result<std::vector<HeartbeatRecord>> SqlStore::heard_since(std::int64_t since, std::optional<NodeId> after,
+                                                           std::size_t limit) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<HeartbeatRecord>> {
+    const auto rows = db.query(
+        "SELECT id, status, metrics, address, last_seen FROM nodes WHERE last_seen >= $1 AND id > $2 ORDER BY id "
+        "LIMIT $3",
+        since, after ? to_string(*after) : std::string(), std::min(limit, kMaxPage));
+    std::vector<HeartbeatRecord> heard;
+    while (rows->next())
+      heard.push_back({sql::id_at<NodeId>(*rows, 0), sql::sound(api::parse_node_status(rows->text(1)), "status"),
+                       sql::json_at<api::HeartbeatMetrics>(*rows, 2), sql::address_at(*rows, 3), rows->integer(4)});
+    return heard;
+  });
+}
+
+Result<std::size_t> SqlStore::purge_nodes(std::int64_t cutoff) {
+  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<std::size_t> {
+    const auto gone = sql::ids_of<NodeId>(
+        *db.query("DELETE FROM nodes WHERE id IN (SELECT id FROM nodes WHERE last_seen <= $1 AND admission <> 'banned' "
+                  "LIMIT $2) RETURNING id",
+                  cutoff, kPurgeBatch));
+    sql::tell(db, StoreEvent::Kind::kNodesChanged, gone);
+    return gone.size();
   });
 }
 
@@ -182,7 +292,7 @@ Result<bool> SqlStore::set_node_offline(NodeId id, std::int64_t last_seen) {
     if (db.run("UPDATE nodes SET status = 'offline' WHERE id = $1 AND last_seen <= $2 AND status <> 'offline'", id,
                last_seen) == 0)
       return false;
-    sql::tell(db, StoreEvent::Kind::kNodesChanged, std::vector{id});
+    sql::tell(db, StoreEvent::Kind::kNodesMoved, std::vector{id});
     return true;
   });
 }
@@ -229,6 +339,7 @@ Result<void> SqlStore::add_action(const ActionRecord& action) {
         "INSERT INTO node_actions (id, node_id, type, payload, created_at, queued) VALUES ($1, $2, $3, $4, $5, "
         "(SELECT coalesce(max(queued), 0) + 1 FROM node_actions WHERE node_id = $2))",
         action.id, action.node, api::to_string(action.type), action.payload, action.created_at);
+    sql::tell(db, StoreEvent::Kind::kNodesChanged, std::vector{action.node});
     return {};
   });
 }

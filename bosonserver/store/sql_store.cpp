@@ -1,6 +1,7 @@
 // What is neither a user's, a node's nor a session's.
 #include "bosonserver/store/sql_store.h"
 
+#include "bosonserver/domain/quota_period.h"
 #include "bosonserver/store/sql_call.h"
 
 namespace higgs::boson {
@@ -137,8 +138,10 @@ Result<void> SqlStore::remove_signing_key(const std::string& id) {
 Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now) {
   const auto audit_gone = purge_audit(now - retention.audit);
   if (!audit_gone) return audit_gone.error();
+  const auto nodes_gone = purge_nodes(now - retention.silent_nodes);
+  if (!nodes_gone) return nodes_gone.error();
   return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<std::size_t> {
-    std::size_t gone = *audit_gone;
+    std::size_t gone = *audit_gone + *nodes_gone;
     const auto drop = [&](const std::string& table, const std::string& key, const std::string& condition,
                           const auto&... values) {
       gone += db.run("DELETE FROM " + table + " WHERE (" + key + ") IN (SELECT " + key + " FROM " + table + " WHERE " +
@@ -147,11 +150,11 @@ Result<std::size_t> SqlStore::purge(const Retention& retention, std::int64_t now
     };
     drop("nonces", "nonce", "expires_at <= $1", now);
     drop("refresh_tokens", "digest", "expires_at <= $1", now);
-    drop("nodes", "id", "last_seen <= $1 AND admission <> 'banned'", now - retention.silent_nodes);
     drop("servers", "id", "last_seen <= $1", now - retention.silent_nodes);
     drop("invites", "id", "expires_at <= $1 OR uses_left = 0", now);
     drop("node_metrics", "node_id, time", "time <= $1", now - retention.metrics);
     drop("node_actions", "id", "done_at <= $1", now - retention.metrics);
+    drop("relay_usage", "period, user_id", "period < $1", quota_period_at(now - kRelayUsageKept).number);
     drop("sessions", "id", "ended_at <= $1", now - retention.sessions);
     drop("lockouts", "subject", "last_failure <= $1", now - 86400);
     drop("refresh_families", "id", "NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)");

@@ -44,12 +44,19 @@ class SqlStore final : public Store {
   Result<void> remove_totp(UserId user) override;
   Result<void> add_invite(const InviteRecord& invite) override;
   Result<InviteRecord> invite(const crypto::Sha256Digest& digest, std::int64_t now) override;
+  Result<std::vector<InviteRecord>> invites(const std::string& after_id, std::size_t limit, std::int64_t now) override;
+  Result<void> remove_invite(const std::string& id) override;
   Result<UserRecord> redeem_invite(const crypto::Sha256Digest& digest, const UserRecord& user,
                                    std::int64_t now) override;
   Result<void> add_api_key(const ApiKeyRecord& key) override;
   Result<std::vector<ApiKeyRecord>> api_keys(UserId user) override;
   Result<void> remove_api_key(UserId user, const std::string& id) override;
   Result<void> record_key_use(const std::string& id, std::int64_t now) override;
+  Result<void> add_relay_usage(std::int64_t period, const std::vector<RelayUsage>& usage) override;
+  Result<RelayAccount> relay_account(UserId user, std::int64_t period) override;
+  Result<void> set_relay_quota(UserId user, std::optional<std::uint64_t> bytes) override;
+  Result<std::vector<UserId>> users_over_quota(std::int64_t period, std::optional<std::uint64_t> quota,
+                                               std::optional<UserId> after, std::size_t limit) override;
   Result<void> add_allow_entry(const AllowEntry& entry) override;
   Result<std::vector<AllowEntry>> allow_entries() override;
   Result<void> remove_allow_entry(const std::string& id) override;
@@ -60,6 +67,10 @@ class SqlStore final : public Store {
   Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) override;
   Result<HeartbeatOutcome> record_heartbeat(NodeId id, api::NodeStatus status, const api::HeartbeatMetrics& metrics,
                                             const IpAddress& address, std::int64_t now) override;
+  Result<HeartbeatsOutcome> record_heartbeats(const std::vector<HeartbeatRecord>& heartbeats) override;
+  Result<std::vector<NodeRecord>> nodes_by_id(const std::vector<NodeId>& ids) override;
+  Result<std::vector<HeartbeatRecord>> heard_since(std::int64_t since, std::optional<NodeId> after,
+                                                   std::size_t limit) override;
   Result<std::vector<NodeRecord>> silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) override;
   Result<bool> set_node_offline(NodeId id, std::int64_t last_seen) override;
   Result<void> set_node_admission(NodeId id, NodeAdmission admission) override;
@@ -119,6 +130,8 @@ class SqlStore final : public Store {
   Result<std::vector<SessionId>> end_sessions(const std::string& reason, std::string_view statement,
                                               const Values&... values);
 
+  /// Nodes that nobody has heard of since then; kPurgeBatch at most.
+  Result<std::size_t> purge_nodes(std::int64_t cutoff);
   /// Entries that are older, and those above kMaxAuditEntries; the oldest go first, a number at a time.
   Result<std::size_t> purge_audit(std::int64_t cutoff);
 

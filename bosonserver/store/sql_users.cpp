@@ -66,6 +66,7 @@ Result<void> SqlStore::change_password(UserId id, const std::string& before, con
 Result<void> SqlStore::remove_user(UserId id) {
   return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
     if (db.run("DELETE FROM users WHERE id = $1", id) == 0) return StoreError::kNotFound;
+    db.run("DELETE FROM relay_usage WHERE user_id = $1", id);
     tell_user(db, id);
     return {};
   });

@@ -38,10 +38,12 @@ inline constexpr std::size_t kMaxAuditEntries = 5'000'000;  ///< the oldest go f
 inline constexpr std::size_t kMaxLockouts = 100'000;
 inline constexpr std::size_t kMaxPendingActions = 64;  ///< for each node
 inline constexpr std::size_t kMaxPage = 1000;
+inline constexpr std::size_t kHeartbeatBatch = 64;
 inline constexpr std::size_t kPurgeBatch = 2000;    ///< rows of a table
 inline constexpr std::size_t kMaxInvites = 10'000;  ///< that are open
 inline constexpr std::size_t kMaxApiKeys = 32;      ///< for each user
 inline constexpr std::size_t kMaxAllowEntries = 10'000;
+inline constexpr std::int64_t kRelayUsageKept = 366 * 86400;  ///< seconds
 
 class Store {
  public:
@@ -97,6 +99,10 @@ class Store {
   // Invites: good for a number of accounts and for a time. kNotFound: unknown, used up or too old.
   virtual Result<void> add_invite(const InviteRecord& invite) = 0;
   virtual Result<InviteRecord> invite(const crypto::Sha256Digest& digest, std::int64_t now) = 0;
+  /// Those that are open, in the order of ids.
+  virtual Result<std::vector<InviteRecord>> invites(const std::string& after_id, std::size_t limit,
+                                                    std::int64_t now) = 0;
+  virtual Result<void> remove_invite(const std::string& id) = 0;
   /// Adds the user, with the invite's role, and uses the invite once, or neither. kExists: the name is taken.
   virtual Result<UserRecord> redeem_invite(const crypto::Sha256Digest& digest, const UserRecord& user,
                                            std::int64_t now) = 0;
@@ -106,6 +112,16 @@ class Store {
   virtual Result<std::vector<ApiKeyRecord>> api_keys(UserId user) = 0;  ///< by name
   virtual Result<void> remove_api_key(UserId user, const std::string& id) = 0;
   virtual Result<void> record_key_use(const std::string& id, std::int64_t now) = 0;
+
+  // What users send over the relays of all servers; `period`: see domain/quota_period.h.
+  /// Adds it up, all or nothing; of users that are gone nothing is kept.
+  virtual Result<void> add_relay_usage(std::int64_t period, const std::vector<RelayUsage>& usage) = 0;
+  virtual Result<RelayAccount> relay_account(UserId user, std::int64_t period) = 0;
+  /// nullopt: the configured quota. kNotFound: no such user.
+  virtual Result<void> set_relay_quota(UserId user, std::optional<std::uint64_t> bytes) = 0;
+  /// Who has used up their own quota, or `quota` where they have none; in the order of ids.
+  virtual Result<std::vector<UserId>> users_over_quota(std::int64_t period, std::optional<std::uint64_t> quota,
+                                                       std::optional<UserId> after, std::size_t limit) = 0;
 
   // The allow-list of nodes, beside the configured one. kExists: such an entry is there.
   virtual Result<void> add_allow_entry(const AllowEntry& entry) = 0;
@@ -123,10 +139,18 @@ class Store {
   virtual Result<NodeRecord> node(NodeId id) = 0;
   /// In the order of ids.
   virtual Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) = 0;
-  /// The most frequent call of all: one statement, unless the status changes.
+  /// One statement, unless the status changes.
   virtual Result<HeartbeatOutcome> record_heartbeat(NodeId id, api::NodeStatus status,
                                                     const api::HeartbeatMetrics& metrics, const IpAddress& address,
                                                     std::int64_t now) = 0;
+  /// Records those, one for each node, that are not the banned's and older than nothing that is recorded.
+  /// kHeartbeatBatch of them cost one statement, or two where a status is another than it was.
+  virtual Result<HeartbeatsOutcome> record_heartbeats(const std::vector<HeartbeatRecord>& heartbeats) = 0;
+  /// Those that there are, in any order.
+  virtual Result<std::vector<NodeRecord>> nodes_by_id(const std::vector<NodeId>& ids) = 0;
+  /// Of those that were heard of at this time or later, what heartbeats change, in the order of ids.
+  virtual Result<std::vector<HeartbeatRecord>> heard_since(std::int64_t since, std::optional<NodeId> after,
+                                                           std::size_t limit) = 0;
   /// Admitted nodes that are not offline and whose last `missed` heartbeats should have come before `now`; the longest
   /// silent first.
   virtual Result<std::vector<NodeRecord>> silent_nodes(std::int64_t now, std::int64_t missed, std::size_t limit) = 0;

@@ -9,8 +9,8 @@ namespace higgs::boson {
 namespace {
 
 /// In the order of StoreEvent::Kind.
-constexpr std::array<std::string_view, 5> kKinds{"sessions-ended", "nodes-changed", "nodes-banned", "keys-changed",
-                                                 "users-changed"};
+constexpr std::array<std::string_view, 6> kKinds{"sessions-ended", "nodes-changed", "nodes-banned",
+                                                 "keys-changed",   "users-changed", "nodes-moved"};
 constexpr std::string_view kNoDetail = "-";
 
 bool is_word(std::string_view text) {

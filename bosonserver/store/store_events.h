@@ -26,6 +26,7 @@ struct StoreEvent {
     kNodesBanned,    ///< ids: nodes
     kKeysChanged,    ///< the keys that sign tokens
     kUsersChanged,   ///< ids: users whose account, logins or API keys are not what they were
+    kNodesMoved,     ///< ids: nodes of which nothing but the status or the server is another
     kResync,         ///< events of the last `gap` may be lost: look again at what you hold
   };
   Kind kind = Kind::kResync;

@@ -53,10 +53,13 @@ TEST_P(StoreContract, TellsWhatChanged) {
   told(Kind::kNodesChanged, node.id);
   ASSERT_TRUE(writer.record_heartbeat(node.id, api::NodeStatus::kOnline, {}, {}, 110));
   ASSERT_TRUE(writer.record_heartbeat(node.id, api::NodeStatus::kDegraded, {}, {}, 120));
-  told(Kind::kNodesChanged, node.id);
+  told(Kind::kNodesMoved, node.id);
   ASSERT_TRUE(*writer.set_node_offline(node.id, 120));
-  told(Kind::kNodesChanged, node.id);
+  told(Kind::kNodesMoved, node.id);
   EXPECT_FALSE(*writer.set_node_offline(node.id, 120));
+  ASSERT_TRUE(writer.record_heartbeats({{node.id, api::NodeStatus::kOnline, {}, {}, 130}}));
+  told(Kind::kNodesMoved, node.id);
+  ASSERT_TRUE(writer.record_heartbeats({{node.id, api::NodeStatus::kOnline, {}, {}, 140}}));
   ASSERT_TRUE(writer.add_session(session));
   ASSERT_TRUE(*writer.end_session(session.id, "ended", 150));
   told(Kind::kSessionsEnded, session.id, "ended");

@@ -13,7 +13,8 @@ constexpr Length kCode{1, 64};
 constexpr Length kSecret{1, 256};
 constexpr Length kNote{0, 256};
 constexpr Between kUses{1, 1000};
-constexpr Between kTime{0, 253402300799.0};  // the year 9999
+constexpr Between kQuota{kConfiguredQuota, 9007199254740991.0};  // what JSON's numbers hold exactly
+constexpr Between kTime{0, 253402300799.0};                      // the year 9999
 constexpr Between kInviteLifetime{60, 366.0 * 86400};
 
 }  // namespace
@@ -93,6 +94,19 @@ void describe(V& v, S& s) {
   v("createdAt", s.created_at);
 }
 
+template <class V, Like<RelayUsage> S>
+void describe(V& v, S& s) {
+  v("usedBytes", s.used_bytes);
+  v.nullable("quotaBytes", s.quota_bytes);
+  v("ownQuota", s.own_quota);
+  v("resetsAt", s.resets_at);
+}
+template <class V, Like<UserDetails> S>
+void describe(V& v, S& s) {
+  describe(v, s.user);
+  v("relay", s.relay);
+}
+
 template <class V, Like<UserList> S>
 void describe(V& v, S& s) {
   v("users", s.users);
@@ -112,6 +126,7 @@ void describe(V& v, S& s) {
   v.optional("role", s.role);
   v.optional("disabled", s.disabled);
   v.optional("totp", s.totp);
+  v.optional("relayQuota", s.relay_quota, kQuota);
 }
 
 template <class V, Like<UpdatedUser> S>
@@ -133,6 +148,21 @@ void describe(V& v, S& s) {
   v("role", s.role);
   v("uses", s.uses);
   v("expiresAt", s.expires_at);
+}
+
+template <class V, Like<Invite> S>
+void describe(V& v, S& s) {
+  v("id", s.id, kName);
+  v("role", s.role);
+  v("usesLeft", s.uses_left);
+  v("createdBy", s.created_by);
+  v("createdAt", s.created_at);
+  v("expiresAt", s.expires_at);
+}
+template <class V, Like<InviteList> S>
+void describe(V& v, S& s) {
+  v("invites", s.invites);
+  v.nullable("nextCursor", s.next_cursor);
 }
 
 template <class V, Like<CreateApiKeyRequest> S>
@@ -250,12 +280,14 @@ HIGGS_API_BODY(RefreshRequest)
 HIGGS_API_BODY(LogoutRequest)
 HIGGS_API_BODY(TokenResponse)
 HIGGS_API_BODY(User)
+HIGGS_API_BODY(UserDetails)
 HIGGS_API_BODY(UserList)
 HIGGS_API_BODY(CreateUserRequest)
 HIGGS_API_BODY(UpdateUserRequest)
 HIGGS_API_BODY(UpdatedUser)
 HIGGS_API_BODY(CreateInviteRequest)
 HIGGS_API_BODY(CreatedInvite)
+HIGGS_API_BODY(InviteList)
 HIGGS_API_BODY(CreateApiKeyRequest)
 HIGGS_API_BODY(CreatedApiKey)
 HIGGS_API_BODY(ApiKeyList)

@@ -89,6 +89,19 @@ struct User {
   std::int64_t created_at = 0;
 };
 
+/// What a user sent over the relays this month, both ways.
+struct RelayUsage {
+  std::uint64_t used_bytes = 0;
+  std::optional<std::uint64_t> quota_bytes;  ///< unset: no limit
+  bool own_quota = false;                    ///< rather than the configured one
+  std::int64_t resets_at = 0;
+};
+
+struct UserDetails {
+  User user;
+  RelayUsage relay;
+};
+
 struct UserList {
   std::vector<User> users;
   std::optional<std::string> next_cursor;
@@ -104,8 +117,10 @@ struct UpdateUserRequest {
   std::optional<SecretString> password;
   std::optional<Role> role;
   std::optional<bool> disabled;
-  std::optional<bool> totp;  ///< false: the user has lost device and recovery codes; true is refused
+  std::optional<bool> totp;                 ///< false: the user has lost device and recovery codes; true is refused
+  std::optional<std::int64_t> relay_quota;  ///< bytes a month; kConfiguredQuota: what is configured
 };
+inline constexpr std::int64_t kConfiguredQuota = -1;
 
 struct UpdatedUser {
   User user;
@@ -125,6 +140,20 @@ struct CreatedInvite {
   Role role = Role::kUser;
   std::uint32_t uses = 1;
   std::int64_t expires_at = 0;
+};
+
+/// One that is open; what it was made of is not known any more.
+struct Invite {
+  std::string id;
+  Role role = Role::kUser;
+  std::uint32_t uses_left = 1;
+  std::string created_by;
+  std::int64_t created_at = 0, expires_at = 0;
+};
+
+struct InviteList {
+  std::vector<Invite> invites;
+  std::optional<std::string> next_cursor;
 };
 
 struct CreateApiKeyRequest {

@@ -18,6 +18,7 @@ void describe(V& v, S& s) {
   v.list_if_any("errors", s.errors);
   std::optional<std::map<std::string, std::uint32_t>> ruled_out;
   if (!s.ruled_out.empty()) ruled_out = s.ruled_out;
+  v.optional("resetsAt", s.resets_at);
   v.optional("ruledOut", ruled_out);
   if constexpr (!std::is_const_v<S>) {
     if (ruled_out) s.ruled_out = *ruled_out;

@@ -22,6 +22,7 @@ struct Problem {
   std::string detail;
   std::vector<FieldError> errors;                  ///< of a body that does not fit: pointer and detail
   std::map<std::string, std::uint32_t> ruled_out;  ///< of `no-node-fits`: which requirement ruled out how many nodes
+  std::optional<std::int64_t> resets_at;           ///< of `quota-exhausted`: Unix seconds
 
   /// `name`: the last part of the type, as "no-node-fits".
   static Problem make(unsigned status, std::string_view name, std::string_view title, std::string_view detail = {});

@@ -24,6 +24,7 @@ class KeySet {
   std::string to_jwks() const;
   /// Keys of other types are skipped; nullopt if the text is no key set.
   static std::optional<KeySet> from_jwks(std::string_view text);
+  friend bool operator==(const KeySet&, const KeySet&) = default;
 
  private:
   std::map<std::string, crypto::Ed25519PublicKey, std::less<>> keys_;

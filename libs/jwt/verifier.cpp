@@ -86,12 +86,17 @@ Result<Claims> verify(std::string_view token, const KeySet& keys, std::string_vi
     const auto name = text_of(*payload, "aud");
     return name && !parse_audience(*name) ? TokenError::kAudience : TokenError::kBadClaims;
   }
-  if (!issuer.empty() && claims->issuer != issuer) return TokenError::kIssuer;
-  if (claims->audience != audience) return TokenError::kAudience;
-  const auto seconds = unix_seconds(now);
-  if (seconds >= claims->expires_at + kClockSkew.count()) return TokenError::kExpired;
-  if (seconds + kClockSkew.count() < claims->not_before) return TokenError::kNotYetValid;
+  if (const auto fit = check_claims(*claims, issuer, audience, now); !fit) return fit.error();
   return std::move(*claims);
+}
+
+Result<void> check_claims(const Claims& claims, std::string_view issuer, Audience audience, WallTime now) {
+  if (!issuer.empty() && claims.issuer != issuer) return TokenError::kIssuer;
+  if (claims.audience != audience) return TokenError::kAudience;
+  const auto seconds = unix_seconds(now);
+  if (seconds >= claims.expires_at + kClockSkew.count()) return TokenError::kExpired;
+  if (seconds + kClockSkew.count() < claims.not_before) return TokenError::kNotYetValid;
+  return {};
 }
 
 Result<Claims> read_unverified(std::string_view token) {

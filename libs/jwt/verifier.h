@@ -32,6 +32,9 @@ inline constexpr std::chrono::seconds kClockSkew{30};
 Result<Claims> verify(std::string_view token, const KeySet& keys, std::string_view issuer, Audience audience,
                       WallTime now);
 
+/// The part of verify() that changes with the time and the use: for claims of a token whose signature was checked.
+Result<void> check_claims(const Claims& claims, std::string_view issuer, Audience audience, WallTime now);
+
 /// The expiry that a token states, without checking anything: for its holder, to know when to renew.
 Result<Claims> read_unverified(std::string_view token);
 

@@ -277,6 +277,7 @@ void Shard::Impl::open_foreign(Now now, Link& link, SessionId id, const SessionO
                              open.wireguard_public_key,
                              open.addresses,
                              open.rate_limit_mbps,
+                             nullptr,
                              from_unix_seconds(expires_at) + kExpirySlack,
                              open.trace};
   if (session == nullptr) session = &make_session(ticket, true);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "relay/shard_impl.h"
@@ -63,9 +64,19 @@ void Shard::Impl::from_node(Now now, Session& session, FrameHeader header, Mutab
 /// Cuts the message down to what the session's rate allows now; false if that is nothing.
 bool Shard::Impl::police(Now now, Session& session, Way way, FrameHeader& header, MutableBytes& message) {
   auto& bucket = way == Way::kUp ? session.up_rate : session.down_rate;
-  if (!bucket || bucket->take(now.monotonic, static_cast<double>(message.size()))) return true;
-
-  const double budget = bucket->available(now.monotonic);
+  SharedRate* const user = session.ticket.user_rate.get();
+  SharedBucket* const shared = user == nullptr ? nullptr : (way == Way::kUp ? &user->up : &user->down);
+  double budget = std::numeric_limits<double>::infinity();
+  if (bucket) budget = bucket->available(now.monotonic);
+  if (shared != nullptr) budget = std::min(budget, shared->available(now.monotonic));
+  const auto spend = [&](std::size_t bytes) {
+    if (bucket) bucket->take(now.monotonic, static_cast<double>(bytes));
+    if (shared != nullptr) shared->spend(now.monotonic, static_cast<double>(bytes));
+  };
+  if (static_cast<double>(message.size()) <= budget) {
+    spend(message.size());
+    return true;
+  }
   std::size_t kept_bytes = kHeaderBytes;
   std::uint16_t kept = 0;
   while (kept < header.packet_count) {
@@ -80,7 +91,7 @@ bool Shard::Impl::police(Now now, Session& session, Way way, FrameHeader& header
   session.rate_drops += dropped;
   schedule_reports(now);
   if (kept == 0) return false;
-  bucket->take(now.monotonic, static_cast<double>(kept_bytes));
+  spend(kept_bytes);
   header.packet_count = kept;
   message = message.first(kept_bytes);
   const auto rewritten = encode_header(header);
@@ -171,10 +182,19 @@ void Shard::Impl::send_reports(Now) {
     Session* session = find_session(id);
     if (session == nullptr) continue;
     const std::uint64_t dropped = std::exchange(session->rate_drops, 0);
-    if (!session->up_rate || dropped == 0) continue;
-    const Throttle notice{session->up_rate->per_second() * 8 / 1e6, dropped};
+    const auto rate = rate_of(*session);
+    if (!rate || dropped == 0) continue;
+    const Throttle notice{*rate, dropped};
     report(*session, notice);
   }
+}
+
+std::optional<double> Shard::Impl::rate_of(const Session& session) {
+  std::optional<double> rate;
+  if (session.up_rate) rate = session.up_rate->per_second() * 8 / 1e6;
+  const auto shared = session.ticket.user_rate ? session.ticket.user_rate->up.mbps() : std::nullopt;
+  if (shared) rate = std::min(rate.value_or(*shared), *shared);
+  return rate;
 }
 
 /// To both ends. A link that many share is not filled with reports: those of a full one would be about that.

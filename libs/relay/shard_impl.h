@@ -177,6 +177,8 @@ class Shard::Impl {
   void become_ready(Now now, Session& session, bool fresh);
   void end_session(Session& session, CloseReason reason, bool tell_node);
   void set_rate(Now now, Session& session);
+  /// What it is held to, the least of all that count; only where something is.
+  static std::optional<double> rate_of(const Session& session);
 
   // shard_cascade.cpp
   void use(Now now, Cascade& cascade, Link& link);

@@ -399,6 +399,43 @@ TEST_F(ShardTest, OverItsRateASessionLosesPacketsAndIsTold) {
   EXPECT_FALSE(out_[kClientLink].closed);
 }
 
+TEST_F(ShardTest, SessionsOfAUserShareARateThatMayChange) {
+  node_up();
+  auto limited = ticket();
+  limited.user_rate = std::make_shared<SharedRate>();
+  shard_.add_client_link(now_, kClientLink, limited, 100);
+  ready();
+  const auto drops = [&] { return shard_.stats().drops[DropReason::kRate]; };
+  for (int i = 0; i < 20; ++i) from(kClientLink, make_numbered(0, 0, 10, 1400));
+  EXPECT_EQ(drops(), 0u) << "there is no limit yet";
+  limited.user_rate->limit_to(now_.monotonic, 0.25);
+  // Another session of the user has taken all there was.
+  limited.user_rate->up.spend(now_.monotonic, limited.user_rate->up.available(now_.monotonic));
+  from(kClientLink, make_numbered(0, 0, 10, 1400));
+  EXPECT_EQ(drops(), 10u);
+  keep_alive({kNodeLink, kClientLink});
+  pass(1s);
+  EXPECT_EQ(out_.last<Throttle>(kClientLink).rate_mbps, 0.25);
+  EXPECT_EQ(out_.last<Throttle>(kNodeLink).dropped_packets, 10u);
+  EXPECT_FALSE(out_[kClientLink].closed) << "nobody is disconnected for it";
+  limited.user_rate->limit_to(now_.monotonic, std::nullopt);
+  from(kClientLink, make_numbered(0, 0, 10, 1400));
+  EXPECT_EQ(drops(), 10u);
+}
+
+TEST(SharedRateTest, TheSameLimitFillsNothing) {
+  SharedBucket bucket;
+  const Instant now{};
+  bucket.limit_to(now, 8);
+  const auto full = bucket.available(now);
+  bucket.spend(now, full);
+  bucket.limit_to(now, 8);
+  EXPECT_EQ(bucket.available(now), 0);
+  bucket.spend(now, 1e6);
+  EXPECT_LT(bucket.available(now + 900ms), 0) << "what was taken too much is owed";
+  EXPECT_GT(bucket.available(now + 2s), 0);
+}
+
 TEST_F(ShardTest, SlowReceiverIsQueuedForAndBothEndsHearOfLoss) {
   establish();
   out_[kClientLink].blocked = true;

@@ -2,9 +2,10 @@
 """Runs the benchmarks, each against a peer in the same run, and writes their rows as JSON and as a table.
 
 A row: {bench, metric, unit, higher_is_better, ours, peer_name, peer, ratio, rounds}; ours and peer are medians of
-interleaved rounds, ratio says how many times better ours is, whichever direction is better.
+interleaved rounds, ratio says how many times better ours is, whichever direction is better. Where the peer is a limit
+that is promised, a ratio of 1 or more keeps it.
 
-    BENCH_ROUNDS=3 run.py --out build/bench/results.json [bench_wg] [bench_relay]
+    BENCH_ROUNDS=3 run.py --out build/bench/results.json [bench_wg] [bench_relay] [bench_nodes]
 """
 import argparse
 import importlib

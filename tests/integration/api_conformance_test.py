@@ -268,6 +268,8 @@ class ApiConformance(unittest.TestCase):
         self.exchange("POST", "/api/v1/auth/login", 401, {"username": "bob", "password": "wrong"})
         self.exchange("GET", "/api/v1/users/{id}", 200, token=admin, id=user["userId"])
         self.exchange("PATCH", "/api/v1/users/{id}", 200, {"role": "operator"}, admin, id=user["userId"])
+        self.exchange("PATCH", "/api/v1/users/{id}", 200, {"relayQuota": 10 ** 12}, admin, id=user["userId"])
+        self.exchange("GET", "/api/v1/users/{id}", 200, token=admin, id=user["userId"])
         self.exchange("GET", "/api/v1/users", 200, token=admin)
         self.exchange("DELETE", "/api/v1/users/{id}", 204, token=admin, id=user["userId"])
         self.exchange("GET", "/api/v1/users/{id}", 404, token=admin, id=user["userId"])
@@ -279,6 +281,10 @@ class ApiConformance(unittest.TestCase):
         account = {"invite": invite["invite"], "username": "dora", "password": PASSWORD}
         user = self.exchange("POST", "/api/v1/auth/register", 201, account)
         self.exchange("POST", "/api/v1/auth/register", 403, account)
+        revoked = self.exchange("POST", "/api/v1/invites", 201, {"role": "user"}, admin)
+        self.exchange("GET", "/api/v1/invites", 200, token=admin)
+        self.exchange("DELETE", "/api/v1/invites/{id}", 204, token=admin, id=revoked["id"])
+        self.exchange("DELETE", "/api/v1/invites/{id}", 404, token=admin, id=revoked["id"])
         token = self.login("dora")["accessToken"]
 
         key = self.exchange("POST", "/api/v1/api-keys", 201, {"name": "cron", "role": "user"}, token)

@@ -19,12 +19,13 @@ class LoggedCase(unittest.TestCase):
     """A class with a laboratory of its own, `cls.lab`: its logs are kept if a test failed or a program reported an error."""
 
     payload_mib = 8
+    cluster = CLUSTER  # whether there are hosts for databases and for a second server
 
     @classmethod
     def setUpClass(cls):
         Program.started.clear()
         cls.failed = False
-        cls.lab = Lab(payload_mib=cls.payload_mib, cluster=CLUSTER)
+        cls.lab = Lab(payload_mib=cls.payload_mib, cluster=cls.cluster)
         cls.addClassCleanup(cls._close)
 
     @classmethod

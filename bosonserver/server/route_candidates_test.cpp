@@ -1,0 +1,54 @@
+#include "bosonserver/api/route_candidates.h"
+
+#include <gtest/gtest.h>
+
+#include "bosonserver/server/testing/server_fixture.h"
+#include "bosonserver/store/testing/records.h"
+
+namespace higgs::boson::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+class RouteCandidatesTest : public ServerFixture {
+ protected:
+  void add(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      auto node = make_node(random_);
+      node.last_seen = unix_seconds(now().wall);
+      ASSERT_TRUE(services().store.register_node(node));
+    }
+    services().directory.forget();
+  }
+  RouteCandidates::List list() { return *services().candidates.get(services(), now()); }
+};
+
+TEST_F(RouteCandidatesTest, OfFewNodesTheNextRequestSeesWhatChanged) {
+  start();
+  add(3);
+  EXPECT_EQ(list()->size(), 3u);
+  add(1);
+  EXPECT_EQ(list()->size(), 4u);
+}
+
+TEST_F(RouteCandidatesTest, OfManyTheyAreMadeOnceASecond) {
+  start();
+  add(kManyCandidates);
+  const auto first = list();
+  EXPECT_EQ(first->size(), kManyCandidates);
+  add(1);
+  EXPECT_EQ(list(), first);
+  pass(1s);
+  EXPECT_EQ(list()->size(), kManyCandidates + 1);
+}
+
+TEST_F(RouteCandidatesTest, WhoFallsSilentIsOfflineWithoutAnyWordOfIt) {
+  start();
+  add(1);
+  EXPECT_EQ(list()->front().status, api::NodeStatus::kOnline);
+  pass(10min);
+  EXPECT_EQ(list()->front().status, api::NodeStatus::kOffline);
+}
+
+}  // namespace
+}  // namespace higgs::boson::testing
