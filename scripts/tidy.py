@@ -2,8 +2,11 @@
 """Runs clang-tidy over the C++ sources in parallel, and only where something changed since the last clean result.
 
 A result is kept under build/tidy/ by a hash of the file, every header of this repository that it reaches, and
-.clang-tidy; so a second run costs a second. With --budget SECONDS no new file is begun after that time: what was
+.clang-tidy; so a second run costs a second. With --budget SECONDS nothing new is begun after that time: what was
 changed last is checked first, and the number of files left unchecked is printed.
+
+Nearly all the time goes into the headers of libraries, which every check looks through. So files that are compiled alike
+and define no name twice are checked together, as one; what cannot be compiled so is taken apart again.
 """
 import argparse
 import concurrent.futures
@@ -20,6 +23,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(rb'^\s*#\s*include\s+"([^"]+)"', re.M)
 SKIP_WITH_ARGUMENT = {"-include", "-o", "-MF", "-MT"}
+# Names that a file gives to something, wherever: too many rather than too few.
+DEFINED = re.compile(r"""\b(?:class|struct|enum\ class|enum|union)\s+(\w+)(?:\s+final)?\s*[:{]
+                     |\busing\s+(\w+)\s*=
+                     |\busing\s+[\w:]*::(\w+)\s*;
+                     |\b(k[A-Z]\w*)\s*[{=\[]
+                     |^[A-Za-z_][\w:<>,*&\ ]*?[\ *&](\w+)\(
+                     |^(?:TEST|TEST_F|TEST_P)\((\w+)
+                     |^\#define\s+(\w+)""", re.M | re.X)
+TOGETHER = 12
+FINDING = re.compile(r"^(/[^:]+):\d+:\d+: (?:warning|error): .*\[([^\]]+)\]$", re.M)
 SKIP = {"-fpch-preprocess", "-Winvalid-pch", "-Werror", "-MD"}
 
 
@@ -83,6 +96,67 @@ def recently_changed():
     return {name: position for position, name in reversed(list(enumerate(order)))}
 
 
+def names_in(path):
+    return {next(filter(None, found.groups())) for found in DEFINED.finditer(path.read_text())}
+
+
+def put_together(waiting, commands):
+    """Lists of files that can be checked as one, in the order of the first of each."""
+    groups = []
+    for name in waiting:
+        path = ROOT / name
+        entry = commands[path]
+        alike = tuple(word for word in entry["arguments"] if word != entry["file"]), name.endswith("_test.cpp")
+        names = names_in(path)
+        for group in groups:
+            if group["alike"] == alike and len(group["files"]) < TOGETHER and not names & group["names"]:
+                group["files"].append(name)
+                group["names"] |= names
+                break
+        else:
+            groups.append({"alike": alike, "files": [name], "names": names})
+    return [group["files"] for group in groups]
+
+
+class Tidy:
+    def __init__(self, cache, commands):
+        self._cache, self._commands = cache, commands
+        (cache / "together").mkdir(parents=True, exist_ok=True)
+
+    def _database(self, files):
+        """Where clang-tidy finds how to compile them, and the one file to name to it."""
+        entry = self._commands[ROOT / files[0]]
+        source, arguments = ROOT / files[0], entry["arguments"]
+        text = "".join(f'#include "{ROOT / name}"  // NOLINT(bugprone-suspicious-include)\n' for name in files)
+        where = self._cache / "together" / hashlib.sha256(text.encode()).hexdigest()[:16]
+        where.mkdir(exist_ok=True)
+        if len(files) > 1:
+            source = where / "together.cpp"
+            source.write_text(text)
+            arguments = [str(source) if word == entry["file"] else word for word in arguments]
+        (where / "compile_commands.json").write_text(json.dumps([{"directory": entry["directory"], "file": str(source), "arguments": arguments}]))
+        return where, source
+
+    def check(self, files):
+        """What was found, by file: nothing for those that are clean."""
+        where, source = self._database(files)
+        filters = ["--header-filter=/(libs|bosonserver|higgsnode|higgsvpn|tools|tests)/.*[.](h|cpp)$"] if len(files) > 1 else []
+        run = subprocess.run(["clang-tidy", "--quiet", *filters, f"--config-file={ROOT / '.clang-tidy'}", "-p", str(where), str(source)],
+                             capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if run.returncode == 0:
+            return {}
+        text = run.stdout + "\n".join(line for line in run.stderr.splitlines() if "warnings generated" not in line)
+        if len(files) > 1:
+            # Whoever is suspected is looked at alone: what is there only beside others is no finding.
+            guilty = {Path(path).resolve() for path, _ in FINDING.findall(text)}
+            alone = [name for name in files if ROOT / name in guilty]
+            if "clang-diagnostic-error" in text or not alone:
+                middle = len(files) // 2
+                return {**self.check(files[:middle]), **self.check(files[middle:])}
+            return {name: found for one in alone for name, found in self.check([one]).items()}
+        return {files[0]: text}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, help="a configured build directory")
@@ -99,35 +173,31 @@ def main():
         path = Path(entry["file"]).resolve()
         inside = path.is_relative_to(ROOT) and not path.is_relative_to(ROOT / "build")
         if inside and path.suffix == ".cpp" and path.is_file():
-            commands[path] = entry
-    (cache / "compile_commands.json").write_text(json.dumps([
-        {"directory": entry["directory"], "file": str(path), "arguments": plain_command(entry, cache)}
-        for path, entry in commands.items()]))
+            commands[path] = {"directory": entry["directory"], "file": entry["file"], "arguments": plain_command(entry, cache)}
 
-    hasher, waiting = Hasher(), []
+    hasher, marks = Hasher(), {}
     wanted = [path for path in commands if not arguments.paths or any(part in str(path.relative_to(ROOT)) for part in arguments.paths)]
     for path in wanted:
         mark = cache / "clean" / hasher.digest(path)
         if not mark.exists():
-            name = str(path.relative_to(ROOT))
-            waiting.append((recent.get(name, 1 << 30), name, mark))
-    waiting.sort()
-    started, failed, unchecked = time.monotonic(), [], []
+            marks[str(path.relative_to(ROOT))] = mark
+    waiting = sorted(marks, key=lambda name: (recent.get(name, 1 << 30), name))
+    tidy, started, failed, unchecked = Tidy(cache, commands), time.monotonic(), [], []
 
-    def check(item):
-        _, name, mark = item
+    def check(files):
         if arguments.budget is not None and time.monotonic() - started > arguments.budget:
-            unchecked.append(name)
+            unchecked.extend(files)
             return
-        run = subprocess.run(["clang-tidy", "--quiet", "-p", str(cache), str(ROOT / name)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if run.returncode == 0:
-            mark.touch()
-        else:
+        found = tidy.check(files)
+        for name in files:
+            if name not in found:
+                marks[name].touch()
+                continue
             failed.append(name)
-            print(run.stdout + "\n".join(line for line in run.stderr.splitlines() if "warnings generated" not in line), flush=True)
+            print(found[name], flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        list(pool.map(check, waiting))
+        list(pool.map(check, put_together(waiting, commands)))
     checked = len(waiting) - len(unchecked)
     print(f"tidy: {len(wanted)} files, {checked} checked in {time.monotonic() - started:.0f} s, "
           f"{len(wanted) - len(waiting)} unchanged, {len(unchecked)} left for `make lint`, {len(failed)} with findings")

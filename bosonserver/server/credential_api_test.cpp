@@ -55,7 +55,7 @@ class CredentialApi : public ServerFixture {
   /// Six digits that are no code now.
   std::string wrong_code() {
     for (int i = 0;; ++i) {
-      const auto text = "00000" + std::to_string(i);
+      auto text = "00000" + std::to_string(i);
       if (text != code(-1) && text != code(0) && text != code(1)) return text;
     }
   }

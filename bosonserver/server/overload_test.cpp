@@ -169,7 +169,8 @@ TEST_F(AdmissionTest, WhoIsOverALimitTakesNoThreadThatHashes) {
   request.headers.set("Content-Type", "application/json");
   bool first = false;
   auto answering = door_->handlers().request(request);
-  boost::asio::co_spawn(io_, std::move(answering), [&](std::exception_ptr, const net::HttpResponse&) { first = true; });
+  boost::asio::co_spawn(io_, std::move(answering),
+                        [&](const std::exception_ptr&, const net::HttpResponse&) { first = true; });
   net::testing::run_until(io_, [&] { return password_pool_.queued() == 1; });
   auto second = door_->handlers().request(request);
   const auto answer = net::testing::run(io_, std::move(second));
