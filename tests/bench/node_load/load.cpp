@@ -161,6 +161,10 @@ Load::Task Load::send_heartbeats(std::size_t connection) {
                                                 interval);
       const auto due = started_ + options_.interval * round + std::chrono::duration_cast<Instant::duration>(place);
       if (due >= end_) co_return;
+      if (now() > end_) {
+        if (auto* const period = period_of(due)) period->heartbeats.add_unsent();
+        continue;
+      }
       co_await wait_until(due);
       const auto answer = co_await nodes_[index].send_heartbeat(*connections_[connection]);
       if (auto* const period = period_of(due)) period->heartbeats.add(answer, due, now());
@@ -176,6 +180,10 @@ Load::Task Load::send_routes(std::size_t connection) {
       const std::chrono::duration<double> place(static_cast<double>(number) / options_.routes_per_second);
       const auto due = period.begin + std::chrono::duration_cast<Instant::duration>(place);
       if (due >= period.end) break;
+      if (now() > period.end) {
+        period.routes.add_unsent();
+        continue;
+      }
       co_await wait_until(due);
       const auto answer = co_await route_user_.request_route(own);
       period.routes.add(answer, due, now());

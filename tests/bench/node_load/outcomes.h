@@ -24,6 +24,8 @@ class Outcomes {
       ++failures_[answer ? std::to_string(answer->status) : answer.error().message()];
     }
   }
+  /// It could not even be sent in time.
+  void add_unsent() { ++failures_["not sent"]; }
   std::size_t answered() const noexcept { return waits_.size(); }
   const std::map<std::string, std::size_t>& failures() const noexcept { return failures_; }
   /// ms; 0 if nothing was answered.
