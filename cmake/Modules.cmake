@@ -37,7 +37,7 @@ function(higgs_module name)
     if(ARG_TOGETHER)
       set(apart TEST_FILTER "-${ARG_TOGETHER}")
       add_test(NAME ${name}.together COMMAND ${name}_test "--gtest_filter=${ARG_TOGETHER}")
-      set_tests_properties(${name}.together PROPERTIES LABELS unit TIMEOUT 300)
+      set_tests_properties(${name}.together PROPERTIES LABELS unit TIMEOUT 600)
     endif()
     gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 ${apart}
       PROPERTIES LABELS unit TIMEOUT 300)

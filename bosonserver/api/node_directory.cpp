@@ -86,6 +86,8 @@ Result<void> NodeDirectory::refresh(Now now) {
 }
 
 Result<NodeDirectory::Nodes> NodeDirectory::read_all() {
+  // What has changed is not told again: a replica that has not heard of it yet would hide it for ever.
+  if (const auto caught_up = store_.catch_up(); !caught_up) return caught_up.error();
   Nodes nodes;
   std::optional<NodeId> last;
   for (std::size_t page = kMaxPage; page == kMaxPage && nodes.size() < kMaxNodes;) {
@@ -105,7 +107,8 @@ Result<NodeDirectory::Nodes> NodeDirectory::read_all() {
 Result<void> NodeDirectory::read_pulses(Now now) {
   if (now.monotonic - pulses_read_ < kPulseInterval || cluster_.others().empty()) return {};
   std::optional<NodeId> last;
-  const auto until = unix_seconds(now.wall);
+  // By what they say, since the store may be read a moment behind.
+  auto newest = pulses_until_;
   for (std::size_t page = kMaxPage; page == kMaxPage;) {
     const auto read = store_.heard_since(pulses_until_ - kPulseMargin, last, kMaxPage);
     if (!read) return read.error();
@@ -113,10 +116,13 @@ Result<void> NodeDirectory::read_pulses(Now now) {
     const std::lock_guard lock(mutex_);
     for (const auto& heartbeat : *read) {
       last = heartbeat.node;
-      apply(heartbeat);
+      newest = std::max(newest, heartbeat.time);
+      const auto found = nodes_.find(heartbeat.node);
+      // An event may have told of the same second, and later.
+      if (found != nodes_.end() && found->second->last_seen < heartbeat.time) apply(heartbeat);
     }
   }
-  pulses_until_ = until;
+  pulses_until_ = std::min(newest, unix_seconds(now.wall));
   pulses_read_ = now.monotonic;
   return {};
 }

@@ -1,6 +1,7 @@
 // All nodes in memory, for lists and routes, which look at every one. The store is read whole at first and after a gap
 // in its events, then only what it says has changed. What heartbeats change (metrics, address, time) comes from those
-// that are answered here, and, where there are other servers, is read every kPulseInterval while somebody asks.
+// that are answered here, and, where there are other servers, is read every kPulseInterval while somebody asks. Pages
+// and heartbeats may come from a read replica; what an event names is read where it was written.
 //
 // Thread-safe.
 #pragma once
@@ -52,7 +53,7 @@ class NodeDirectory {
   Store& store_;
   const ClusterView& cluster_;
   std::mutex reading_;             // held while the store is asked: one at a time
-  std::int64_t pulses_until_ = 0;  // guarded by reading_; Unix seconds up to which pulses are known
+  std::int64_t pulses_until_ = 0;  // guarded by reading_; of the newest that was read, Unix seconds
   Instant pulses_read_{};          // guarded by reading_
   std::mutex mutex_;
   Nodes nodes_;               // guarded by mutex_

@@ -68,6 +68,51 @@ TEST_F(NodeDirectoryTest, IsReadOnceAndThenOnlyWhatChanged) {
   EXPECT_TRUE(std::is_sorted(nodes->begin(), nodes->end(), [](const auto& a, const auto& b) { return a->id < b->id; }));
 }
 
+TEST_F(NodeDirectoryTest, AReplicaHasToCatchUpBeforeAllIsRead) {
+  add();
+  EXPECT_EQ(count(), 1u);
+  store_.catch_ups = 0;
+  directory_.forget();
+  store_.before_call = [&] { EXPECT_EQ(store_.catch_ups, 1u) << "what was missed may be missing there"; };
+  EXPECT_EQ(calls_of([&] { EXPECT_EQ(count(), 1u); }), 1u);
+  servers_.list.emplace_back();
+  pass(kPulseInterval);
+  EXPECT_EQ(calls_of([&] { EXPECT_EQ(count(), 1u); }), 1u) << "heartbeats are replaced by the next";
+}
+
+TEST_F(NodeDirectoryTest, AReplicaThatIsBehindTakesNothingBack) {
+  servers_.list.emplace_back();
+  const auto id = add();
+  const auto time = unix_seconds(now_.wall);
+  ASSERT_TRUE(store_->record_heartbeat(id, api::NodeStatus::kOnline, {}, {}, time));
+  EXPECT_EQ(count(), 1u);
+  // An event told that it is silent, and the store is read as it was before.
+  ASSERT_TRUE(store_->set_node_offline(id, time));
+  directory_.forget(id);
+  EXPECT_EQ(seen(id).status, api::NodeStatus::kOffline);
+  ASSERT_TRUE(store_->record_heartbeat(id, api::NodeStatus::kOnline, {}, {}, time));
+  pass(kPulseInterval);
+  EXPECT_EQ(seen(id).status, api::NodeStatus::kOffline);
+}
+
+TEST_F(NodeDirectoryTest, HeartbeatsThatComeLateAreNotMissed) {
+  servers_.list.emplace_back();
+  const auto id = add(), late = add();
+  EXPECT_EQ(count(), 2u);
+  const auto beat = [&](NodeId node, std::int64_t time, int usage) {
+    api::HeartbeatMetrics metrics;
+    metrics.cpu_usage = usage;
+    ASSERT_TRUE(store_->record_heartbeat(node, api::NodeStatus::kOnline, metrics, {}, time));
+  };
+  pass(seconds(20));
+  const auto then = unix_seconds(now_.wall);
+  beat(id, then - 9, 1);  // a replica that is nine seconds behind
+  EXPECT_EQ(seen(id).metrics.cpu_usage, 1);
+  pass(kPulseInterval);
+  beat(late, then - 9, 2);
+  EXPECT_EQ(seen(late).metrics.cpu_usage, 2);
+}
+
 TEST_F(NodeDirectoryTest, WhoIsGoneIsGone) {
   const auto id = add();
   add();

@@ -84,6 +84,12 @@ RelayOptions relay_options(const ServerSettings& settings) {
   return options;
 }
 
+StoreSettings store_settings(const ServerSettings& settings) {
+  auto store = settings.store_settings();
+  store.replica_url = settings.store_replica;
+  return store;
+}
+
 RelayMeterSettings meter_settings(const ServerSettings& settings) {
   RelayMeterSettings meter;
   meter.rate_mbps = settings.user_rate_mbps;
@@ -104,7 +110,7 @@ class BosonServer::Impl {
         certificate(load_or_make_certificate(settings)),
         server_id(load_or_make_server_id(settings.state_dir, random)),
         turn(settings, random),
-        store(given_store ? std::move(given_store) : open_store(settings.store_settings())),
+        store(given_store ? std::move(given_store) : open_store(store_settings(settings))),
         shared(settings.cache, random, [] { return runtime::now().monotonic; }),
         sealer(load_or_make_sealing_key(settings, random), random),
         grace(*store),

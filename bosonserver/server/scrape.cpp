@@ -192,10 +192,23 @@ void add_http(Samples& out, const net::HttpServerStats& http) {
   out.counter("higgs_http_bad_requests_total", "Requests that were none", static_cast<double>(http.bad_requests));
 }
 
+void add_replica(Samples& out, const ReplicaStats& replica) {
+  out.gauge("higgs_store_replica_up", "Whether the store's replica is read", replica.up ? 1 : 0);
+  if (replica.age) out.gauge("higgs_store_replica_lag_seconds", "How old what it has is at most", replica.age->count());
+  const auto reads = [&](const char* place, std::uint64_t count) {
+    out.labelled("higgs_store_old_reads_total", "Reads of what may be a moment old, by who answered", true, "place",
+                 place, static_cast<double>(count));
+  };
+  reads("replica", replica.reads);
+  reads("primary", replica.passed_reads);
+}
+
 void add_nodes(Samples& out, Services& services) {
   auto nodes = services.store.nodes_by_status();
-  out.gauge("higgs_store_up", "Whether the store answers", nodes ? 1 : 0);
   const auto stats = services.store.stats();
+  const bool up = nodes && (!stats.replica || services.store.ping());
+  out.gauge("higgs_store_up", "Whether the store answers", up ? 1 : 0);
+  if (stats.replica) add_replica(out, *stats.replica);
   out.gauge("higgs_store_connections", "Connections to the store's database", static_cast<double>(stats.connections));
   out.latency("higgs_store_call_duration_seconds", "How long calls to the store took, with waiting for a connection",
               stats.calls);

@@ -131,6 +131,9 @@ void ServerSettings::declare(config::Schema& schema) {
   schema.add(
       "store", store,
       {.description = "sqlite:PATH or postgresql://USER@HOST/DATABASE; default: store.db in the state directory"});
+  schema.add("store_replica", store_replica,
+             {.description = "postgresql://USER@HOST/DATABASE: a read replica near this server, for what may be a "
+                             "moment old; default: none"});
   schema.add("store_password_file", store_password_file,
              {.description = "file with the password for PostgreSQL; else the variable PGPASSWORD"});
   schema.add(
@@ -186,6 +189,8 @@ void ServerSettings::declare(config::Schema& schema) {
     if (public_url && !api::origin_of(*public_url)) return config::Problem{"", "public_url", "is not an https:// URL"};
     if (const auto fault = store ? fault_of_store_url(*store) : std::nullopt)
       return config::Problem{"", "store", *fault};
+    if (const auto fault = store_replica ? fault_of_replica_url(*store_replica, store.value_or("")) : std::nullopt)
+      return config::Problem{"", "store_replica", *fault};
     if (api.public_addresses.size() > kMostPublicAddresses)
       return config::Problem{"", "public_addresses", "may be 16 at most"};
     if (const auto problem = stun_problem(*this)) return config::Problem{"", "stun.alternate_address", *problem};

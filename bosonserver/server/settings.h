@@ -32,7 +32,8 @@ struct ServerSettings {
   net::TrustedProxies proxies;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
   std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
-  std::optional<std::filesystem::path> store_password_file;       ///< for PostgreSQL
+  std::optional<std::string> store_replica;                       ///< URL of a PostgreSQL that follows the store's
+  std::optional<std::filesystem::path> store_password_file;       ///< for both
   std::optional<std::filesystem::path> sealing_key_file;          ///< unset: made in the state directory
   CacheSettings cache;
   std::optional<std::filesystem::path> geoip_database;  ///< MaxMind DB; unset: places are what nodes say
@@ -60,6 +61,7 @@ struct ServerSettings {
   /// After load(): fields that are made from others.
   void finish();
 
+  /// Without the replica, which is for servers.
   StoreSettings store_settings() const;
   std::size_t memory_bytes() const;
   OverloadPolicy overload_policy() const;

@@ -166,6 +166,7 @@ void PostgresConnection::transact(SqlAccess access, const SqlDatabase::Work& wor
     using Single = pqxx::nontransaction;
     switch (access) {
       case SqlAccess::kRead:
+      case SqlAccess::kReadOld:
         return run<Single>(work);
       case SqlAccess::kStatement:
       case SqlAccess::kUnflushed:

@@ -5,7 +5,6 @@
 
 #include "base/assert.h"
 #include "bosonserver/store/postgres_listener.h"
-#include "bosonserver/store/postgres_url.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
 
@@ -16,10 +15,8 @@ namespace log = runtime::log;
 using Clock = SocketWatchdog::Clock;
 using namespace std::chrono_literals;
 
-/// Behind what the server ends by itself (kSession of postgres_connection.cpp), before the store's own deadline.
-constexpr std::chrono::milliseconds kCallTime = kStoreDeadline - 50ms;
-/// No new attempt is begun later than this.
-constexpr std::chrono::milliseconds kAttemptTime = 300ms;
+/// No new attempt is begun when less is left.
+constexpr std::chrono::milliseconds kAttemptTime = 150ms;
 constexpr runtime::BackoffPolicy kRedial{.first = 50ms, .early_cap = 1s, .cap = 1s};
 
 // Migrations wait for nobody who is quick, and may take their time.
@@ -54,12 +51,14 @@ class PostgresDatabase::Lease {
 };
 
 PostgresDatabase::PostgresDatabase(Settings settings) : settings_(std::move(settings)) {
-  try {
-    idle_.push_back(dial());
-  } catch (const SqlError& error) {
-    throw std::runtime_error(std::string("cannot use the store: ") + error.what());
+  if (settings_.role == PostgresRole::kPrimary) {
+    try {
+      idle_.push_back(dial());
+    } catch (const SqlError& error) {
+      throw std::runtime_error(std::string("cannot use the store: ") + error.what());
+    }
+    open_ = 1;
   }
-  open_ = 1;
   keeper_ = std::thread([this] { keep(); });
 }
 
@@ -73,8 +72,8 @@ PostgresDatabase::~PostgresDatabase() {
 }
 
 std::unique_ptr<PostgresConnection> PostgresDatabase::dial() {
-  return std::make_unique<PostgresConnection>(postgres_connection_string(settings_.url, settings_.password_file),
-                                              watchdog_);
+  return std::make_unique<PostgresConnection>(
+      postgres_connection_string(settings_.url, settings_.password_file, settings_.role), watchdog_);
 }
 
 StoreStats PostgresDatabase::stats() const {
@@ -85,11 +84,14 @@ StoreStats PostgresDatabase::stats() const {
 }
 
 void PostgresDatabase::transact(SqlAccess access, const Work& work) {
-  const auto begin = Clock::now();
-  const Lease connection(*this, access, begin + kCallTime);
-  const SocketWatchdog::Watch watch(watchdog_, connection->socket(), begin + kCallTime);
+  transact_until(access, work, Clock::now() + kCallTime);
+}
+
+void PostgresDatabase::transact_until(SqlAccess access, const Work& work, Clock::time_point deadline) {
+  const Lease connection(*this, access, deadline);
+  const SocketWatchdog::Watch watch(watchdog_, connection->socket(), deadline);
   for (unsigned attempt = 1;; ++attempt) {
-    const bool last = attempt == kAttempts || Clock::now() - begin > kAttemptTime;
+    const bool last = attempt == kAttempts || deadline - Clock::now() < kAttemptTime;
     try {
       return connection->transact(access, work);
     } catch (const SqlConflict& conflict) {
@@ -140,7 +142,16 @@ void PostgresDatabase::give_back(std::unique_ptr<PostgresConnection> connection)
   }
 }
 
+void PostgresDatabase::dial_anew() {
+  std::vector<std::unique_ptr<PostgresConnection>> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(idle_);
+  open_ -= dropped.size();
+  wanted_.notify_one();
+}
+
 void PostgresDatabase::keep() {
+  const std::string name = settings_.role == PostgresRole::kReplica ? "the store's replica" : "the store's server";
   SystemRandom random;
   runtime::Backoff backoff(kRedial);
   std::unique_lock lock(mutex_);
@@ -157,13 +168,13 @@ void PostgresDatabase::keep() {
     }
     lock.lock();
     if (made) {
-      if (std::exchange(lost_, false)) log::info("the store's server answers again");
+      if (std::exchange(lost_, false)) log::info(name + " answers again");
       backoff.reset();
       idle_.push_back(std::move(made));
       ++open_;
       returned_.notify_one();
     } else {
-      if (!std::exchange(lost_, true)) log::warn("the store's server does not answer", {{"error", fault}});
+      if (!std::exchange(lost_, true)) log::warn(name + " does not answer", {{"error", fault}});
       returned_.notify_all();
       const auto until = Clock::now() + backoff.next(runtime::now().monotonic, random);
       wanted_.wait_until(lock, until, [this] { return stopping_; });

@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "bosonserver/store/postgres_connection.h"
+#include "bosonserver/store/postgres_url.h"
 #include "bosonserver/store/socket_watchdog.h"
 #include "bosonserver/store/sql_database.h"
 #include "runtime/backoff.h"
@@ -26,16 +27,25 @@ class PostgresDatabase final : public SqlDatabase {
     std::string url;
     std::optional<std::filesystem::path> password_file;
     std::size_t connections = 4;
+    PostgresRole role = PostgresRole::kPrimary;
   };
+  /// Behind what the server ends by itself (kSession of postgres_connection.cpp), before the store's own deadline.
+  static constexpr std::chrono::milliseconds kCallTime = kStoreDeadline - std::chrono::milliseconds(50);
   /// How often a transaction is tried that others come in the way of.
   static constexpr unsigned kAttempts = 20;
 
-  /// Dials once. Throws std::runtime_error if that fails.
+  /// Dials once, but for a replica. Throws std::runtime_error if that fails.
   explicit PostgresDatabase(Settings settings);
   ~PostgresDatabase() override;
 
   StoreStats stats() const override;
   void transact(SqlAccess access, const Work& work) override;
+  /// As transact(), but ends then.
+  void transact_until(SqlAccess access, const Work& work, SocketWatchdog::Clock::time_point deadline);
+  /// Everything here is as new as can be.
+  void catch_up() override {}
+  /// Gives up connections that nobody uses: of the URL's hosts another may be better by now.
+  void dial_anew();
   std::span<const Migration> migrations() const override { return postgresql_migrations(); }
   std::size_t version() override;
   void migrate() override;

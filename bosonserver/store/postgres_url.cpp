@@ -14,14 +14,12 @@ namespace higgs::boson {
 namespace {
 
 // libpq's documentation, "Parameter Key Words". The first limits how long a dead server is dialled for each of its
-// addresses (it takes no less), the others how long a dead one goes unnoticed between our calls. A server that takes
-// no writes, such as a standby in a list of hosts, is none for us.
-constexpr std::array<std::pair<const char*, const char*>, 7> kDefaults{{{"connect_timeout", "2"},
+// addresses (it takes no less), the others how long a dead one goes unnoticed between our calls.
+constexpr std::array<std::pair<const char*, const char*>, 6> kDefaults{{{"connect_timeout", "2"},
                                                                         {"keepalives_idle", "10"},
                                                                         {"keepalives_interval", "3"},
                                                                         {"keepalives_count", "3"},
                                                                         {"tcp_user_timeout", "5000"},
-                                                                        {"target_session_attrs", "read-write"},
                                                                         {"application_name", "bosonserver"}}};
 constexpr std::size_t kLongestPassword = 1024;
 
@@ -72,10 +70,11 @@ std::optional<std::string> fault_of_postgres_url(const std::string& url) {
 }
 
 SecretString postgres_connection_string(const std::string& url,
-                                        const std::optional<std::filesystem::path>& password_file) {
+                                        const std::optional<std::filesystem::path>& password_file, PostgresRole role) {
   auto parameters = parse(url);
   if (!parameters) throw std::runtime_error("the store's URL is not one of PostgreSQL");
   for (const auto& [key, value] : kDefaults) parameters->try_emplace(key, value);
+  parameters->try_emplace("target_session_attrs", role == PostgresRole::kReplica ? "standby" : "read-write");
   std::string text;
   for (const auto& [key, value] : *parameters) text += key + "=" + in_quotes(value) + " ";
   if (password_file) text += "password=" + in_quotes(read_password(*password_file));

@@ -50,7 +50,7 @@ Result<void> SqlStore::add_audit(const AuditEntry& given) {
 }
 
 Result<std::vector<AuditEntry>> SqlStore::audit(std::optional<std::int64_t> before, std::size_t limit) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<AuditEntry>> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::vector<AuditEntry>> {
     const auto rows = db.query(
         "SELECT id, time, actor, address, action, object, outcome FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2",
         before.value_or(INT64_MAX), std::min(limit, kMaxPage));

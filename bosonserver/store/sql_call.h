@@ -33,10 +33,7 @@ auto SqlStore::call(SqlAccess access, F work) -> decltype(work(std::declval<SqlC
     });
     return result;
   } catch (const SqlError& error) {
-    if (error.kind() == SqlError::Kind::kUnique) return StoreError::kExists;
-    ++failed_calls_;
-    if (error.kind() != SqlError::Kind::kAway) runtime::log::warn("the store failed", {{"error", error.what()}});
-    return StoreError::kUnavailable;
+    return failed(error);
   }
 }
 

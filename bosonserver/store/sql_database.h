@@ -23,6 +23,7 @@ inline constexpr const char* kNewerStore = "the store was made by a newer versio
 /// What a call needs to be right beside others. SQLite has one writer and gives every write the most.
 enum class SqlAccess {
   kRead,
+  kReadOld,      ///< what it reads may be a moment old, but for SqlDatabase::catch_up(): a read replica may answer
   kStatement,    ///< one write that is right by itself; whatever follows stands for itself too
   kUnflushed,    ///< as kStatement, of what may be lost with the database's machine: the next one replaces it
   kTogether,     ///< writes, each right by itself, that happen together or not at all, with what they notify
@@ -52,6 +53,8 @@ class SqlDatabase {
   virtual StoreStats stats() const = 0;
   /// Any thread, many at once. Throws SqlError; then nothing was changed, or it is not known.
   virtual void transact(SqlAccess access, const Work& work) = 0;
+  /// What SqlAccess::kReadOld reads after this has all that was committed before it. Throws SqlError.
+  virtual void catch_up() = 0;
 
   /// Calls the handler, on a thread of the listener's own, with what committed transactions notify. Begins with a gap:
   /// what is notified after that is heard. The database must still be there.

@@ -165,7 +165,7 @@ Result<NodeRecord> SqlStore::node(NodeId id) {
 }
 
 Result<std::vector<NodeRecord>> SqlStore::nodes(std::optional<NodeId> after, std::size_t limit) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::vector<NodeRecord>> {
     return nodes_of(*db.query(HIGGS_NODE_SELECT "WHERE id > $1 ORDER BY id LIMIT $2",
                               after ? to_string(*after) : std::string(), std::min(limit, kMaxPage)));
   });
@@ -254,7 +254,7 @@ Result<std::vector<NodeRecord>> SqlStore::nodes_by_id(const std::vector<NodeId>&
 
 Result<std::vector<HeartbeatRecord>> SqlStore::heard_since(std::int64_t since, std::optional<NodeId> after,
                                                            std::size_t limit) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<HeartbeatRecord>> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::vector<HeartbeatRecord>> {
     const auto rows = db.query(
         "SELECT id, status, metrics, address, last_seen FROM nodes WHERE last_seen >= $1 AND id > $2 ORDER BY id "
         "LIMIT $3",
@@ -308,7 +308,7 @@ Result<void> SqlStore::set_node_admission(NodeId id, NodeAdmission admission) {
 }
 
 Result<std::map<api::NodeStatus, std::size_t>> SqlStore::nodes_by_status() {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::map<api::NodeStatus, std::size_t>> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::map<api::NodeStatus, std::size_t>> {
     std::map<api::NodeStatus, std::size_t> counts;
     const auto rows = db.query("SELECT admission, status, count(*) FROM nodes GROUP BY admission, status");
     while (rows->next()) {
@@ -377,7 +377,7 @@ Result<void> SqlStore::add_metrics(NodeId node, std::int64_t time, const std::st
 }
 
 Result<std::vector<std::string>> SqlStore::metrics(NodeId node, std::int64_t since, std::size_t limit) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<std::string>> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::vector<std::string>> {
     const auto rows =
         db.query("SELECT report FROM node_metrics WHERE node_id = $1 AND time >= $2 ORDER BY time LIMIT $3", node,
                  since, std::min(limit, kMaxPage));

@@ -70,7 +70,7 @@ Result<std::size_t> SqlStore::live_sessions_of_user(UserId user) {
 }
 
 Result<std::size_t> SqlStore::live_sessions() {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::size_t> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::size_t> {
     return sql::count(db, "SELECT count(*) FROM sessions WHERE ended_at IS NULL");
   });
 }
@@ -104,7 +104,7 @@ Result<void> SqlStore::add_session_bytes(SessionId id, std::uint64_t to_node, st
 }
 
 Result<std::vector<SessionRow>> SqlStore::sessions(std::optional<SessionId> before, std::size_t limit) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<SessionRow>> {
+  return call(SqlAccess::kReadOld, [&](SqlConnection& db) -> Result<std::vector<SessionRow>> {
     std::int64_t at = INT64_MAX;
     std::string id = "~";  // behind every id
     if (before) {

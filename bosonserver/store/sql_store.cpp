@@ -46,6 +46,22 @@ Result<void> SqlStore::ping() {
   });
 }
 
+StoreError SqlStore::failed(const SqlError& error) {
+  if (error.kind() == SqlError::Kind::kUnique) return StoreError::kExists;
+  ++failed_calls_;
+  if (error.kind() != SqlError::Kind::kAway) runtime::log::warn("the store failed", {{"error", error.what()}});
+  return StoreError::kUnavailable;
+}
+
+Result<void> SqlStore::catch_up() {
+  try {
+    database_->catch_up();
+    return {};
+  } catch (const SqlError& error) {
+    return failed(error);
+  }
+}
+
 StoreStats SqlStore::stats() const {
   auto stats = database_->stats();
   stats.calls = calls_.buckets();

@@ -19,6 +19,7 @@ class SqlStore final : public Store {
 
   Result<void> ping() override;
   StoreStats stats() const override;
+  Result<void> catch_up() override;
   std::unique_ptr<StoreSubscription> subscribe(StoreEventHandler handler) override;
   Result<void> add_user(const UserRecord& user) override;
   Result<UserRecord> user_by_name(std::string_view name) override;
@@ -123,6 +124,8 @@ class SqlStore final : public Store {
   /// error. Defined in sql_call.h.
   template <class F>
   auto call(SqlAccess access, F work) -> decltype(work(std::declval<SqlConnection&>()));
+  /// Counts and logs it.
+  StoreError failed(const SqlError& error);
   /// For one write: kNotFound where it changes no row.
   template <class... Values>
   Result<void> change(SqlAccess access, std::string_view sql, const Values&... values);

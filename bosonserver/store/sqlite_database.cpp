@@ -131,7 +131,7 @@ void SqliteDatabase::transact(SqlAccess access, const Work& work) {
   const std::unique_lock lock(mutex_, std::chrono::system_clock::now() + kStoreDeadline);
   if (!lock) throw SqlError(SqlError::Kind::kUnavailable, "too many calls wait");
   try {
-    if (access == SqlAccess::kRead) {
+    if (access == SqlAccess::kRead || access == SqlAccess::kReadOld) {
       work(*connection_);
       return;
     }

@@ -21,6 +21,7 @@ class SqliteDatabase final : public SqlDatabase {
 
   StoreStats stats() const override { return {.connections = 1}; }
   void transact(SqlAccess access, const Work& work) override;
+  void catch_up() override {}
   std::span<const Migration> migrations() const override { return sqlite_migrations(); }
   std::size_t version() override;
   void migrate() override;

@@ -51,6 +51,9 @@ class Store {
   virtual Result<void> ping() = 0;
   /// Waits for nothing.
   virtual StoreStats stats() const = 0;
+  /// Reads that may be a moment old, by a read replica ("old" below), have after this all that was committed before it.
+  /// Costs nothing where there is no replica.
+  virtual Result<void> catch_up() = 0;
   /// Hears of what changes, whoever changes it; on PostgreSQL also what other servers do. Begins with a resync: what is
   /// changed after that is told. The handler is called on a thread of the subscription's own; while it runs, later
   /// events wait. The store must still be there.
@@ -137,7 +140,7 @@ class Store {
   /// stored. A certificate with the known sequence must be the known one. kFull: there are kMaxNodes.
   virtual Result<NodeRecord> register_node(const NodeRecord& node) = 0;
   virtual Result<NodeRecord> node(NodeId id) = 0;
-  /// In the order of ids.
+  /// Old. In the order of ids.
   virtual Result<std::vector<NodeRecord>> nodes(std::optional<NodeId> after, std::size_t limit) = 0;
   /// One statement, unless the status changes.
   virtual Result<HeartbeatOutcome> record_heartbeat(NodeId id, api::NodeStatus status,
@@ -148,7 +151,7 @@ class Store {
   virtual Result<HeartbeatsOutcome> record_heartbeats(const std::vector<HeartbeatRecord>& heartbeats) = 0;
   /// Those that there are, in any order.
   virtual Result<std::vector<NodeRecord>> nodes_by_id(const std::vector<NodeId>& ids) = 0;
-  /// Of those that were heard of at this time or later, what heartbeats change, in the order of ids.
+  /// Old. Of those that were heard of at this time or later, what heartbeats change, in the order of ids.
   virtual Result<std::vector<HeartbeatRecord>> heard_since(std::int64_t since, std::optional<NodeId> after,
                                                            std::size_t limit) = 0;
   /// Admitted nodes that are not offline and whose last `missed` heartbeats should have come before `now`; the longest
@@ -170,7 +173,7 @@ class Store {
   virtual Result<std::vector<std::string>> servers(std::int64_t since) = 0;
   virtual Result<void> remove_server(ServerId id) = 0;
 
-  /// How many nodes are shown as what; none of a status: no entry.
+  /// Old. How many nodes are shown as what; none of a status: no entry.
   virtual Result<std::map<api::NodeStatus, std::size_t>> nodes_by_status() = 0;
   /// Those that are banned, in the order of ids.
   virtual Result<std::vector<NodeId>> banned_nodes(std::optional<NodeId> after, std::size_t limit) = 0;
@@ -186,7 +189,7 @@ class Store {
   virtual Result<SessionRow> session(SessionId id) = 0;
   virtual Result<std::vector<IpAddress>> addresses_in_use(NodeId node) = 0;
   virtual Result<std::size_t> live_sessions_of_user(UserId user) = 0;
-  virtual Result<std::size_t> live_sessions() = 0;
+  virtual Result<std::size_t> live_sessions() = 0;  ///< old
   /// Never shortens it. kNotFound for one that has ended.
   virtual Result<void> renew_session(SessionId id, std::int64_t expires_at) = 0;
   /// Ending twice changes nothing: the first reason stays. False then.
@@ -194,7 +197,7 @@ class Store {
   /// The path that its client says it uses.
   virtual Result<void> set_session_path(SessionId id, const std::string& path) = 0;
   virtual Result<void> add_session_bytes(SessionId id, std::uint64_t to_node, std::uint64_t to_client) = 0;
-  /// Newest first; `before` continues behind that one.
+  /// Old. Newest first; `before` continues behind that one.
   virtual Result<std::vector<SessionRow>> sessions(std::optional<SessionId> before, std::size_t limit) = 0;
   /// In the order of ids.
   virtual Result<std::vector<SessionId>> sessions_ended_since(std::int64_t since, std::optional<SessionId> after,
@@ -209,7 +212,7 @@ class Store {
   // Audit: append-only, each entry chained to the one before it in the transaction that adds it. Newest first; `before`
   // continues behind that id.
   virtual Result<void> add_audit(const AuditEntry& entry) = 0;
-  virtual Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) = 0;
+  virtual Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) = 0;  ///< old
   virtual Result<AuditChain> audit_chain() = 0;
   /// Oldest first, as they are stored: nothing is checked.
   virtual Result<std::vector<AuditLink>> audit_links(std::int64_t after, std::size_t limit) = 0;
@@ -225,7 +228,7 @@ class Store {
   virtual Result<void> remove_signing_key(const std::string& id) = 0;
 
   virtual Result<void> add_metrics(NodeId node, std::int64_t time, const std::string& report_json) = 0;
-  virtual Result<std::vector<std::string>> metrics(NodeId node, std::int64_t since, std::size_t limit) = 0;
+  virtual Result<std::vector<std::string>> metrics(NodeId node, std::int64_t since, std::size_t limit) = 0;  ///< old
 
   /// Removes what is past its time, kPurgeBatch rows of each table at most. Returns how many rows went.
   virtual Result<std::size_t> purge(const Retention& retention, std::int64_t now) = 0;

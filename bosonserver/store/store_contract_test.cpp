@@ -331,5 +331,9 @@ INSTANTIATE_TEST_SUITE_P(Postgres, StoreContract, ::testing::Values([]() -> std:
                            return std::make_unique<PostgresSubject>();
                          }));
 
+INSTANTIATE_TEST_SUITE_P(PostgresReplica, StoreContract, ::testing::Values([]() -> std::unique_ptr<Subject> {
+                           return std::make_unique<ReplicaSubject>();
+                         }));
+
 }  // namespace
 }  // namespace higgs::boson

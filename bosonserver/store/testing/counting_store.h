@@ -30,6 +30,7 @@ class CountingStore {
   SqlStore* operator->() { return store_.get(); }
 
   std::atomic<unsigned> calls = 0;
+  std::atomic<unsigned> catch_ups = 0;
   std::atomic<bool> away = false;
   std::function<void()> before_call = [] {};
 
@@ -44,6 +45,7 @@ class CountingStore {
       if (owner_.away) throw SqlError(SqlError::Kind::kAway, "away");
       inner_.transact(access, work);
     }
+    void catch_up() override { ++owner_.catch_ups; }
     std::span<const Migration> migrations() const override { return inner_.migrations(); }
     std::size_t version() override { return inner_.version(); }
     void migrate() override { inner_.migrate(); }

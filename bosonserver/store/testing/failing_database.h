@@ -18,6 +18,10 @@ class FailingDatabase final : public SqlDatabase {
     if (*away_) throw SqlError(SqlError::Kind::kAway, "the test took it away");
     database_->transact(access, work);
   }
+  void catch_up() override {
+    if (*away_) throw SqlError(SqlError::Kind::kAway, "the test took it away");
+    database_->catch_up();
+  }
   /// What is notified is heard also while it is away: a test that wants to miss it does it before.
   std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) override {
     return database_->listen(std::move(handler));

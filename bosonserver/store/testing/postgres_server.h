@@ -1,5 +1,6 @@
 // A real PostgreSQL for tests, of the Debian package: started at the first use, for this program alone, on a socket in
 // a directory of its own. A shell between us takes it down and removes the directory when this program ends, however.
+// Another one can be its read replica, by streaming replication.
 #pragma once
 
 #include <algorithm>
@@ -35,16 +36,21 @@ class PostgresServer {
     return server;
   }
 
+  /// A replica of the shared one.
+  static PostgresServer& shared_replica() {
+    static PostgresServer server(ReplicaOf{shared()});
+    return server;
+  }
+
   PostgresServer() {
-    const auto programs = find_programs();
-    std::string pattern = (public_directory() / "higgs-postgres-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a directory for PostgreSQL");
-    directory_ = pattern;
-    spawn_shell(programs);
-    wait_until_up();
+    begin({});
     execute(std::string("CREATE DATABASE ") + kTemplate);
     open_store({url(kTemplate)});
   }
+  struct ReplicaOf {
+    const PostgresServer& primary;
+  };
+  explicit PostgresServer(ReplicaOf of) { begin(of.primary.directory_); }
   ~PostgresServer() {
     resume();
     commands_ = runtime::Descriptor();  // its end is the shell's sign
@@ -55,6 +61,10 @@ class PostgresServer {
 
   std::string url(const std::string& database) const {
     return "postgresql:///" + database + "?user=postgres&host=" + directory_.string();
+  }
+  /// Of whichever of both takes writes.
+  std::string url_with(const PostgresServer& other, const std::string& database) const {
+    return url(database) + "," + other.directory_.string();
   }
   /// A migrated database of its own; its URL.
   std::string create_database() {
@@ -67,11 +77,20 @@ class PostgresServer {
   using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
   Connection execute(const std::string& sql, const std::string& database = "postgres") {
     Connection connection(PQconnectdb(url(database).c_str()), PQfinish);
-    const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection.get(), sql.c_str()), PQclear);
-    const auto status = PQresultStatus(result.get());
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-      throw std::runtime_error(sql + ": " + PQerrorMessage(connection.get()));
+    run(connection.get(), sql);
     return connection;
+  }
+  /// The first column of the first row.
+  std::string value(const std::string& sql, const std::string& database = "postgres") {
+    const Connection connection(PQconnectdb(url(database).c_str()), PQfinish);
+    return PQgetvalue(run(connection.get(), sql).get(), 0, 0);
+  }
+  /// Of a replica: returns when it has all that was committed at its primary, also what nobody waited for.
+  void follow(PostgresServer& primary) {
+    primary.execute("SELECT pg_logical_emit_message(true, 'test', '')");
+    const auto there = primary.value("SELECT pg_current_wal_flush_lsn()");
+    wait_until([&] { return value("SELECT pg_last_wal_replay_lsn() >= '" + there + "'") == "t"; },
+               "it does not follow");
   }
 
   /// Every process of it, as by SIGSTOP of a debugger or of a hypervisor: it takes bytes and says nothing. Again until
@@ -102,24 +121,41 @@ class PostgresServer {
  private:
   static constexpr const char* kTemplate = "higgs_template";
 
-  /// $1: directory of the programs; $2: ours. Commands come on standard input; its end is the end.
+  using Rows = std::unique_ptr<PGresult, decltype(&PQclear)>;
+  static Rows run(PGconn* connection, const std::string& sql) {
+    Rows result(PQexec(connection, sql.c_str()), PQclear);
+    const auto status = PQresultStatus(result.get());
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+      throw std::runtime_error(sql + ": " + PQerrorMessage(connection));
+    return result;
+  }
+
+  /// $1: directory of the programs; $2: ours; $3: the primary's, of a replica. Commands come on standard input; its end
+  /// is the end.
   static constexpr const char* kShell = R"sh(
     trap '' INT TERM HUP
     as=; if [ "$(id -u)" = 0 ]; then chown postgres "$2"; as="setpriv --reuid=postgres --regid=postgres --init-groups"; fi
     chmod 711 "$2"
     exec >"$2/log" 2>&1
-    $as "$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >/dev/null || exit 1
-    # One role that has a password, for the test of that.
-    $as sed -i '1i local all secretive scram-sha-256' "$2/data/pg_hba.conf"
+    if [ -n "$3" ]; then
+      $as "$1/pg_basebackup" -D "$2/data" -h "$3" -U postgres -R -X stream --checkpoint=fast --no-sync || exit 1
+    else
+      $as "$1/initdb" -D "$2/data" -U postgres -A trust -E UTF8 --no-locale --no-sync >/dev/null || exit 1
+      # One role that has a password, for the test of that.
+      $as sed -i '1i local all secretive scram-sha-256' "$2/data/pg_hba.conf"
+    fi
     start() {
       $as "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c full_page_writes=off \
-        -c shared_buffers=32MB -c max_connections=200 </dev/null &
+        -c shared_buffers=32MB -c max_connections=200 -c wal_keep_size=256MB -c wal_retrieve_retry_interval=100ms \
+        </dev/null &
       server=$!
     }
     stop() {
+      [ -n "$server" ] || return 0
       kill -CONT $(cat /proc/$server/task/$server/children) $server
       kill -QUIT $server
       wait $server
+      server=
     }
     start "$1" "$2"
     while read -r command; do "$command" "$1" "$2"; done
@@ -148,7 +184,16 @@ class PostgresServer {
     return found;
   }
 
-  void spawn_shell(const std::filesystem::path& programs) {
+  void begin(const std::filesystem::path& primary) {
+    const auto programs = find_programs();
+    std::string pattern = (public_directory() / "higgs-postgres-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a directory for PostgreSQL");
+    directory_ = pattern;
+    spawn_shell(programs, primary);
+    wait_until_up();
+  }
+
+  void spawn_shell(const std::filesystem::path& programs, const std::filesystem::path& primary) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
     const runtime::Descriptor read(ends[0]);
@@ -156,7 +201,7 @@ class PostgresServer {
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, read.get(), STDIN_FILENO);
-    std::vector<std::string> words{"sh", "-c", kShell, "sh", programs.string(), directory_.string()};
+    std::vector<std::string> words{"sh", "-c", kShell, "sh", programs.string(), directory_.string(), primary.string()};
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "bosonserver/store/open_store.h"
+#include "bosonserver/store/sql_store.h"
 #include "bosonserver/store/testing/postgres_server.h"
 #include "bosonserver/store/testing/records.h"
 
@@ -46,6 +47,47 @@ class PostgresSubject final : public Subject {
   std::unique_ptr<Store> open() override { return open_store({database_.url(), {}, 8}); }
 
  private:
+  testing::TestDatabase database_;
+};
+
+/// Reads at a replica what may be old. That is no older here than the test wants to see: before each of these reads the
+/// replica has followed.
+class ReplicaSubject final : public Subject {
+ public:
+  std::unique_ptr<Store> open() override {
+    replica_.follow(primary_);
+    StoreSettings settings{database_.url(), {}, 8};
+    settings.replica_url = replica_.url(database_.name());
+    return std::make_unique<SqlStore>(std::make_unique<Following>(open_database(settings), primary_, replica_));
+  }
+
+ private:
+  class Following final : public SqlDatabase {
+   public:
+    Following(std::unique_ptr<SqlDatabase> database, testing::PostgresServer& primary, testing::PostgresServer& replica)
+        : database_(std::move(database)), primary_(primary), replica_(replica) {}
+
+    StoreStats stats() const override { return database_->stats(); }
+    void transact(SqlAccess access, const Work& work) override {
+      if (access == SqlAccess::kReadOld) replica_.follow(primary_);
+      database_->transact(access, work);
+    }
+    void catch_up() override { database_->catch_up(); }
+    std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) override {
+      return database_->listen(std::move(handler));
+    }
+    std::span<const Migration> migrations() const override { return database_->migrations(); }
+    std::size_t version() override { return database_->version(); }
+    void migrate() override { database_->migrate(); }
+
+   private:
+    const std::unique_ptr<SqlDatabase> database_;
+    testing::PostgresServer& primary_;
+    testing::PostgresServer& replica_;
+  };
+
+  testing::PostgresServer& primary_ = testing::PostgresServer::shared();
+  testing::PostgresServer& replica_ = testing::PostgresServer::shared_replica();
   testing::TestDatabase database_;
 };
 
