@@ -13,10 +13,10 @@ Answer = collections.namedtuple("Answer", "status body headers")
 FOREVER = 4102444800
 
 
-def call(host, method, path, body=None, token=None, headers=None):
-    """One request from that host. The body may be bytes to send them as they are."""
+def call(host, method, path, body=None, token=None, headers=None, url=URL):
+    """One request from that host to the server of that URL. The body may be bytes to send them as they are."""
     raw = body if isinstance(body, bytes) else (json.dumps(body).encode() if body is not None else None)
-    command = ["curl", "-k", "-sS", "-i", "--http1.1", "--max-time", "20", "-X", method, f"{URL}{path}", "-H", "Expect:"]
+    command = ["curl", "-k", "-sS", "-i", "--http1.1", "--max-time", "20", "-X", method, f"{url}{path}", "-H", "Expect:"]
     for name, value in {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}.items():
         command += ["-H", f"{name}: {value}"]
     if raw is not None:
@@ -35,16 +35,16 @@ def call(host, method, path, body=None, token=None, headers=None):
     return Answer(int(lines[0].split()[1]), parsed, fields)
 
 
-def login(host, user, password):
-    return call(host, "POST", "/api/v1/auth/login", {"username": user, "password": password})
+def login(host, user, password, url=URL):
+    return call(host, "POST", "/api/v1/auth/login", {"username": user, "password": password}, url=url)
 
 
-def request_route(host, access_token, node_id=None):
+def request_route(host, access_token, node_id=None, url=URL):
     """Asks for a session as higgsvpn does, with a WireGuard key that nobody has the other half of."""
     return call(host, "POST", "/api/v1/routing/request", {
         "clientId": str(uuid.uuid4()), "wireguardPublicKey": base64.b64encode(os.urandom(32)).decode(), "targetNodeId": node_id,
         "requirements": {"minBandwidth": None, "maxLatency": None, "preferredLocation": None, "preferredCountry": None},
-        "clientNetworkInfo": {"ipv4": None, "ipv6": None, "natType": "Unknown", "stunMappedAddress": None}}, token=access_token)
+        "clientNetworkInfo": {"ipv4": None, "ipv6": None, "natType": "Unknown", "stunMappedAddress": None}}, token=access_token, url=url)
 
 
 def jwt_part(token, index):

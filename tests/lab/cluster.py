@@ -1,24 +1,41 @@
-"""Two servers on one PostgreSQL and one Redis: the client's is server A, the node's server B."""
+"""Two servers that are one: at one place with one PostgreSQL and one Redis, or in two regions."""
 import base64
 import os
 
 from lab import lab as places
-from lab.databases import CACHE_URL, STORE_URL, Postgres, Redis
+from lab.databases import CACHE_URL, STORE_URL, Postgres, Redis, postgres_url
 from lab.programs import Server
 
 
+def _make_key(lab):
+    """A sealing key for all servers of a store."""
+    key = os.path.join(lab.dir, "cluster.key")
+    with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+        file.write(base64.b64encode(os.urandom(32)).decode())
+    return key
+
+
+def _keep_apart(host, home):
+    """A home does not reach that server."""
+    host.run("nft", "-f", "-", input=f"""table inet lab_apart {{
+  chain input {{
+    type filter hook input priority 0; policy accept;
+    ip saddr {{ {places.PUBLIC[home]}, {places.PUBLIC_HOST[home]} }} drop
+    ip6 saddr {{ 2001:db8:{home}::/64, {places.PUBLIC_HOST6[home]}, {places.PUBLIC6[home]} }} drop
+  }}
+}}
+""")
+
+
 class Cluster:
-    """`a` and `b` are the servers; all of it is up once it is made."""
+    """`a` and `b` are the servers, the client's and the node's; all of it is up once it is made."""
 
     def __init__(self, lab, *arguments):
         self.lab = lab
         self.postgres, self.redis = Postgres(lab.databases), Redis(lab.databases)
         self.postgres.start()
         self.redis.start()
-        key = os.path.join(lab.dir, "cluster.key")
-        with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
-            file.write(base64.b64encode(os.urandom(32)).decode())
-        shared = ["--store", STORE_URL, "--cache", CACHE_URL, "--sealing-key-file", key, *arguments]
+        shared = ["--store", STORE_URL, "--cache", CACHE_URL, "--sealing-key-file", _make_key(lab), *arguments]
         self.a = Server(lab.server, shared=shared)
         self.b = Server(lab.server_b, places.SERVER_B, places.SERVER_B_2, shared=shared)
         for server in self.servers:
@@ -30,16 +47,30 @@ class Cluster:
 
     def part(self):
         """From here on home A reaches server A alone, and home B server B alone: client and node are at different ones."""
-        for host, home in ((self.lab.server_b, "a"), (self.lab.server, "b")):
-            host.run("nft", "-f", "-", input=f"""table inet lab_apart {{
-  chain input {{
-    type filter hook input priority 0; policy accept;
-    ip saddr {{ {places.PUBLIC[home]}, {places.PUBLIC_HOST[home]} }} drop
-    ip6 saddr {{ 2001:db8:{home}::/64, {places.PUBLIC_HOST6[home]}, {places.PUBLIC6[home]} }} drop
-  }}
-}}
-""")
+        _keep_apart(self.lab.server_b, "a")
+        _keep_apart(self.lab.server, "b")
 
     def join(self):
         for host in (self.lab.server_b, self.lab.server):
             host.run("nft", "delete", "table", "inet", "lab_apart")
+
+
+class Regions:
+    """Server `a` at the primary PostgreSQL, server `b` with a read replica beside it; home A reaches `b` alone, home B `a`."""
+
+    def __init__(self, lab, *arguments):
+        self.primary = Postgres(lab.databases)
+        self.primary.start()
+        self.replica = Postgres(lab.stranger("databases_b", places.DATABASES_B), places.DATABASES_B, primary=self.primary)
+        self.replica.start()
+        shared = ["--store", postgres_url(places.DATABASES, places.DATABASES_B), "--sealing-key-file", _make_key(lab), *arguments]
+        self.a = Server(lab.server, shared=shared)
+        self.b = Server(lab.server_b, places.SERVER_B, places.SERVER_B_2, shared=[*shared, "--store-replica", postgres_url(places.DATABASES_B)])
+        for server in self.servers:
+            server.start()
+        _keep_apart(lab.server, "a")
+        _keep_apart(lab.server_b, "b")
+
+    @property
+    def servers(self):
+        return [self.a, self.b]

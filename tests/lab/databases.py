@@ -14,7 +14,6 @@ from lab.wait import wait_until
 
 POSTGRES_PORT, REDIS_PORT = 5432, 6379
 POSTGRES_USER = "postgres"
-STORE_URL = f"postgresql://{POSTGRES_USER}@{places.DATABASES}:{POSTGRES_PORT}/{POSTGRES_USER}?sslmode=disable"
 CACHE_URL = f"redis://{places.DATABASES}:{REDIS_PORT}"
 
 
@@ -59,9 +58,21 @@ class Database:
             os.kill(pid, signal.SIGCONT)
 
 
+def postgres_url(*addresses):
+    """The store's URL; of several servers, the one that takes writes."""
+    hosts = ",".join(f"{address}:{POSTGRES_PORT}" for address in addresses)
+    return f"postgresql://{POSTGRES_USER}@{hosts}/{POSTGRES_USER}?sslmode=disable"
+
+
+STORE_URL = postgres_url(places.DATABASES)
+
+
 class Postgres(Database):
-    def __init__(self, host):
+    """With a primary it is a read replica of that, by streaming replication; the primary must be up."""
+
+    def __init__(self, host, address=places.DATABASES, primary=None):
         super().__init__(host, "postgresql")
+        self.address = address
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))
         if not found:
             raise RuntimeError("PostgreSQL is not installed: sudo scripts/install-deps")
@@ -70,9 +81,13 @@ class Postgres(Database):
         shutil.chown(self.dir, POSTGRES_USER)
         for path in (os.path.dirname(self.host.dir), self.host.dir):
             os.chmod(path, 0o755)
+        if primary:
+            self._as_user("pg_basebackup", "-D", self._data, "-h", primary.address, "-p", str(POSTGRES_PORT), "-U", POSTGRES_USER, "-R", "-X", "stream",
+                          "--checkpoint=fast", "--no-sync")
+            return
         self._as_user("initdb", "-D", self._data, "-U", POSTGRES_USER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         with open(os.path.join(self._data, "pg_hba.conf"), "a", encoding="ascii") as rules:
-            rules.write("host all all 203.0.113.0/24 trust\n")
+            rules.write("host all,replication all 203.0.113.0/24 trust\n")
 
     def _command(self, tool, *arguments):
         return ["setpriv", f"--reuid={POSTGRES_USER}", f"--regid={POSTGRES_USER}", "--init-groups", os.path.join(self._bin, tool), *arguments]
@@ -82,17 +97,21 @@ class Postgres(Database):
 
     def _begin(self):
         # What was acknowledged must survive the server's own death, not that of the machine.
-        settings = {"listen_addresses": places.DATABASES, "port": POSTGRES_PORT, "fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB",
+        settings = {"listen_addresses": self.address, "port": POSTGRES_PORT, "fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB",
                     "max_connections": "60"}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self.host.popen(*self._command("postgres", "-D", self._data, "-k", self.dir, *words), log="postgresql.log", cwd="/")
 
     def _answers(self):
-        return self._as_user("pg_isready", "-q", "-h", places.DATABASES, "-p", str(POSTGRES_PORT), check=False).returncode == 0
+        return self._as_user("pg_isready", "-q", "-h", self.address, "-p", str(POSTGRES_PORT), check=False).returncode == 0
+
+    def promote(self):
+        """The replica is a primary when this returns."""
+        self.query("SELECT pg_promote()")
 
     def query(self, sql):
         """The rows of a statement, each as a list of texts."""
-        done = self._as_user("psql", "-h", places.DATABASES, "-p", str(POSTGRES_PORT), "-U", POSTGRES_USER, "-X", "-A", "-t", "-F", "\t", "-c", sql)
+        done = self._as_user("psql", "-h", self.address, "-p", str(POSTGRES_PORT), "-U", POSTGRES_USER, "-X", "-A", "-t", "-F", "\t", "-c", sql)
         return [line.split("\t") for line in done.stdout.splitlines() if line]
 
 

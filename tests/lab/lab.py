@@ -8,7 +8,7 @@
                                     10.1.0.2        printer .9        10.3.0.2
                                                     169.254.169.254
 
-With cluster=True there are .12 .13 server_b and .20 databases besides.
+With cluster=True there are .12 .13 server_b and .20 databases besides; .21 is for the databases of a second region.
 
 A home of NAT kind "none" has a switch in place of its router: its computer is on the internet with an address of its
 own (PUBLIC_HOST). The bridge "inet" is also the provider's router, 203.0.113.1.
@@ -25,7 +25,8 @@ from lab import enter, nat
 from lab.host import Host, wait_for_listener
 
 SERVER, SERVER_2, SERVER6 = "203.0.113.10", "203.0.113.11", "2001:db8::10"
-SERVER_B, SERVER_B_2, SERVER_B6, DATABASES = "203.0.113.12", "203.0.113.13", "2001:db8::12", "203.0.113.20"
+SERVER_B, SERVER_B_2, SERVER_B6 = "203.0.113.12", "203.0.113.13", "2001:db8::12"
+DATABASES, DATABASES_B = "203.0.113.20", "203.0.113.21"
 WEB, DNS, ISP_DNS = "203.0.113.80", "203.0.113.53", "203.0.113.54"
 WEB6, DNS6 = "2001:db8::80", "2001:db8::53"
 PUBLIC = {"a": "203.0.113.101", "b": "203.0.113.102", "c": "203.0.113.103"}
