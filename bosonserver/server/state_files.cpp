@@ -60,16 +60,6 @@ SecretBytes<kKeyBytes> parse_key(std::string text, const std::filesystem::path& 
   return key;
 }
 
-/// Its group may read it: that is how Kubernetes hands secrets to programs that are not root.
-void check_private(const std::filesystem::path& file) {
-  using std::filesystem::perms;
-  std::error_code failed;
-  const auto mode = std::filesystem::status(file, failed).permissions();
-  if (failed) throw std::runtime_error("cannot read " + file.string() + ": " + failed.message());
-  if ((mode & (perms::others_all | perms::group_write | perms::group_exec)) != perms::none)
-    throw std::runtime_error(file.string() + " is open to others: chmod 600 it");
-}
-
 ServerCertificate with_pin(std::string certificate, std::string key) {
   auto pin = must(net::spki_pin_of(certificate), "cannot read the certificate");
   return {std::move(certificate), std::move(key), std::move(pin)};
@@ -111,7 +101,7 @@ ServerId load_or_make_server_id(const std::filesystem::path& state_dir, RandomSo
 
 SealingKey load_or_make_sealing_key(const ServerSettings& settings, RandomSource& random) {
   if (const auto& file = settings.sealing_key_file) {
-    check_private(*file);
+    must(runtime::check_private(*file), "cannot use " + file->string());
     return parse_key(read(*file), *file);
   }
   const auto file = settings.state_dir / kSealingKeyFile;

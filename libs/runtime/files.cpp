@@ -20,6 +20,8 @@ HIGGS_ERROR_CATEGORY(higgs::runtime, FileError, "runtime.files") {
       return "another process is using it";
     case FileError::kTooLarge:
       return "the file is larger than it may be";
+    case FileError::kOpenToOthers:
+      return "it is open to others: chmod 600 it";
   }
   return "unknown error";
 }
@@ -71,6 +73,13 @@ Result<std::optional<std::string>> read_file_if_there(const std::filesystem::pat
   if (content) return std::optional<std::string>(std::move(*content));
   if (content.error() == boost::system::errc::no_such_file_or_directory) return std::optional<std::string>();
   return content.error();
+}
+
+Result<void> check_private(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return last_error();
+  if ((status.st_mode & (S_IRWXO | S_IWGRP | S_IXGRP)) != 0) return FileError::kOpenToOthers;
+  return {};
 }
 
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode) {

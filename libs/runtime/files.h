@@ -16,6 +16,7 @@ namespace higgs::runtime {
 enum class FileError {
   kInUse = 1,  ///< another process holds the lock
   kTooLarge,
+  kOpenToOthers,  ///< see check_private()
 };
 
 /// Errors of the system as they are (boost::system::system_category), and kTooLarge.
@@ -23,6 +24,9 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t mos
 /// As read_file, but a missing file is nullopt and no error.
 Result<std::optional<std::string>> read_file_if_there(const std::filesystem::path& path,
                                                       std::size_t most_bytes = 1024 * 1024);
+/// Whether a secret of this file is its owner's: kOpenToOthers where others may read it, or its group do more than
+/// that. The group may read it, since that is how Kubernetes hands secrets to programs that are not root.
+Result<void> check_private(const std::filesystem::path& path);
 /// The file holds the old or the new content whatever happens: written beside, synced, renamed, directory synced.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
 /// Removes the file and syncs the directory; a missing file is no error.

@@ -60,6 +60,19 @@ TEST_F(Files, AreBoundedWhenRead) {
   EXPECT_TRUE(remove_file(directory_ / "none").has_value());
 }
 
+TEST_F(Files, ASecretThatOthersMayReadIsOpen) {
+  const auto path = directory_ / "key";
+  EXPECT_EQ(check_private(path).error(), boost::system::errc::no_such_file_or_directory);
+  for (const mode_t good : {0600u, 0400u, 0640u}) {
+    ASSERT_TRUE(write_file_atomic(path, "secret", good));
+    EXPECT_TRUE(check_private(path)) << good;
+  }
+  for (const mode_t bad : {0644u, 0604u, 0601u, 0660u, 0650u}) {
+    ASSERT_TRUE(write_file_atomic(path, "secret", bad));
+    EXPECT_EQ(check_private(path).error(), make_error_code(FileError::kOpenToOthers)) << bad;
+  }
+}
+
 TEST_F(Files, ADirectoryThatOthersWriteToIsRefused) {
   const auto deep = directory_ / "a" / "b";
   ASSERT_TRUE(make_private_directory(deep));
