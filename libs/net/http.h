@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ip.h"
+#include "net/client_certificate.h"
 
 namespace higgs::net {
 
@@ -33,6 +34,9 @@ struct HttpRequest {
   std::string body;
   Endpoint remote;
   std::optional<std::chrono::microseconds> round_trip;  ///< to `remote`, as the kernel measures it; not through a proxy
+  std::optional<ClientCertificate> client_certificate;  ///< that `remote` itself has shown, where the server asks
+  bool behind_tls_proxy =
+      false;               ///< a proxy of ours ends TLS: the certificate that we see, if any, is not the client's
   std::string request_id;  ///< made by the server (or taken from X-Request-Id if it is sane)
 };
 

@@ -60,7 +60,7 @@ ErrorCode mapped(const ErrorCode& error) {
 class HttpClient::Impl : public std::enable_shared_from_this<HttpClient::Impl> {
  public:
   Impl(asio::any_io_executor e, HttpClientOptions o)
-      : executor(std::move(e)), options(std::move(o)), tls(TlsContext::client(options.trust)) {}
+      : executor(std::move(e)), options(std::move(o)), tls(TlsContext::client(options.trust, options.identity)) {}
 
   struct Exchange {
     Result<HttpResponse> response = HttpClientError::kProtocol;
@@ -207,7 +207,9 @@ asio::awaitable<HttpClient::Impl::Exchange> HttpClient::Impl::exchange(TlsStream
     if (!count) {
       if (out.answered && count.error() == TlsError::kClosed) parser.put_end();
       if (parser.state() == HttpResponseParser::State::kReading || !out.answered) {
-        out.response = mapped(written ? count.error() : written.error());
+        // A server that refuses our certificate says so after our handshake has ended, and closes.
+        const bool refused = count.error() == TlsError::kCertificateRefused;
+        out.response = mapped(written || refused ? count.error() : written.error());
         co_return out;
       }
       break;
@@ -299,7 +301,7 @@ asio::awaitable<Result<UpgradedSocket>> HttpClient::upgrade(std::string url, Htt
 void HttpClient::set_trust(const TlsTrust& trust) {
   if (trust == impl_->options.trust) return;
   impl_->options.trust = trust;
-  impl_->tls = TlsContext::client(trust);
+  impl_->tls = TlsContext::client(trust, impl_->options.identity);
   impl_->kept.clear();
 }
 

@@ -2,8 +2,8 @@
 // traffic, a firewall mark on every socket it opens.
 //
 // Threads: all on the executor, which runs one handler at a time (a strand, or a context with one thread). Errors are
-// HttpClientError and, from the connection itself, TlsError (kUntrusted, kHandshakeFailed, kClosed). A client that is
-// closed or destroyed makes what runs fail with TlsError::kClosed.
+// HttpClientError and, from the connection itself, TlsError (kUntrusted, kCertificateRefused, kHandshakeFailed,
+// kClosed). A client that is closed or destroyed makes what runs fail with TlsError::kClosed.
 #pragma once
 
 #include <chrono>
@@ -36,7 +36,8 @@ enum class HttpClientError {
 
 struct HttpClientOptions {
   TlsTrust trust;
-  std::optional<std::uint32_t> mark;  ///< SO_MARK
+  std::optional<TlsIdentity> identity;  ///< shown to servers that ask; one that cannot be used fails each request
+  std::optional<std::uint32_t> mark;    ///< SO_MARK
   std::chrono::milliseconds connect_deadline{5000};
   std::chrono::milliseconds request_deadline{15000};
   std::size_t response_bytes = 4 * 1024 * 1024;

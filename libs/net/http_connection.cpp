@@ -111,8 +111,13 @@ asio::awaitable<bool> HttpConnection::shake_hands() {
   if (!done) {
     ++shared_->counters.handshake_failures;
     if (done.error() == TlsError::kTimedOut) ++shared_->counters.timeouts;
+    if (done.error() == TlsError::kUntrusted)
+      log::info("a client's certificate was refused",
+                {{"address", stream_.remote().address.to_string()}, {"reason", stream_.distrust()}});
+    co_return false;
   }
-  co_return done.has_value();
+  if (!shared_->proxies.end_tls(peer_.address)) certificate_ = stream_.client_certificate();
+  co_return true;
 }
 
 asio::awaitable<bool> HttpConnection::read_proxy_header() {
@@ -222,6 +227,8 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   request.remote = stream_.remote();
   const auto client = shared_->proxies.client_of(peer_.address, request.headers);
   if (client) request.remote = {*client, 0};
+  request.client_certificate = certificate_;
+  request.behind_tls_proxy = shared_->proxies.end_tls(peer_.address);
   if (request.remote == peer_) request.round_trip = stream_.round_trip();
   request.request_id = request_id_for(request);
   if (asks_for_websocket(request)) {

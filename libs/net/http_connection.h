@@ -68,7 +68,8 @@ class HttpConnection {
   TlsStream stream_;
   std::shared_ptr<HttpServerShared> shared_;
   Admit admit_;
-  Endpoint peer_;             // of the socket
+  Endpoint peer_;  // of the socket
+  std::optional<ClientCertificate> certificate_;
   Bytes buffer_;              // bytes that came and that no message has taken yet, from consumed_ on
   std::size_t consumed_ = 0;  // front of buffer_ that is done with
   bool first_ = true;

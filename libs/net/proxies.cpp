@@ -36,7 +36,7 @@ bool TrustedProxies::include(const IpAddress& address) const noexcept {
 }
 
 std::optional<IpAddress> TrustedProxies::client_of(const IpAddress& peer, const HttpHeaders& headers) const {
-  if (header != Header::kForwardedFor || !include(peer)) return std::nullopt;
+  if (!end_tls(peer)) return std::nullopt;
   std::optional<IpAddress> client;
   const auto& fields = headers.all();
   // From the nearest proxy's entry, the last, backwards.

@@ -22,6 +22,8 @@ struct TrustedProxies {
   bool speak_before(const IpAddress& address) const noexcept {
     return header == Header::kProxyProtocol && include(address);
   }
+  /// Whether that peer ends its clients' TLS, so that it is not theirs that we see.
+  bool end_tls(const IpAddress& address) const noexcept { return header == Header::kForwardedFor && include(address); }
   /// The request's client by X-Forwarded-For: the last address there that is no proxy of ours, as what stands before it
   /// is the client's own word. nullopt: the peer speaks for itself.
   std::optional<IpAddress> client_of(const IpAddress& peer, const HttpHeaders& headers) const;

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "net/client_certificate.h"
 
 namespace higgs::net {
 
@@ -19,6 +20,9 @@ struct SslDeleter {
   void operator()(SSL* ssl) const noexcept { SSL_free(ssl); }
   void operator()(SSL_SESSION* session) const noexcept { SSL_SESSION_free(session); }
   void operator()(X509* certificate) const noexcept { X509_free(certificate); }
+  void operator()(X509_CRL* list) const noexcept { X509_CRL_free(list); }
+  void operator()(ASN1_TIME* time) const noexcept { ASN1_TIME_free(time); }
+  void operator()(X509_STORE* store) const noexcept { X509_STORE_free(store); }
   void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
   void operator()(BIO* bio) const noexcept { BIO_free_all(bio); }
 };
@@ -29,6 +33,8 @@ using SslPtr = std::unique_ptr<T, SslDeleter>;
 using SpkiPin = ByteArray<32>;
 std::optional<SpkiPin> parse_spki_pin(std::string_view text);
 std::optional<SpkiPin> spki_pin_of(X509* certificate);
+/// nullopt: of none, or of one whose dates cannot be read.
+std::optional<ClientCertificate> client_certificate_of(X509* certificate);
 
 /// Tickets by host name; each is used once (RFC 8446, C.4). Thread-safe.
 class TlsTickets {

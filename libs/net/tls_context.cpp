@@ -24,12 +24,12 @@ void free_client_state(void*, void* state, CRYPTO_EX_DATA*, int, long, void*) {
 void free_host(void*, void* host, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<std::string*>(host); }
 
 int state_index() {
-  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_client_state);
-  return index;
+  static const int kIndex = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_client_state);
+  return kIndex;
 }
 int host_index() {
-  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_host);
-  return index;
+  static const int kIndex = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, free_host);
+  return kIndex;
 }
 
 std::shared_ptr<SSL_CTX> make_context(const SSL_METHOD* method) {
@@ -80,6 +80,28 @@ SslPtr<SSL_SESSION> TlsTickets::take(const std::string& host) {
   return node ? std::move(node.mapped()) : nullptr;
 }
 
+namespace {
+
+/// Certificate, those that lead to its CA, and the key.
+Result<void> use_identity(SSL_CTX* context, const std::string& certificate_pem, std::string_view private_key_pem) {
+  const SslPtr<BIO> certificates(BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())));
+  const SslPtr<X509> leaf(PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr));
+  const SslPtr<BIO> key_text(BIO_new_mem_buf(private_key_pem.data(), static_cast<int>(private_key_pem.size())));
+  // An empty password, so that an encrypted key fails instead of asking the terminal.
+  char no_password[] = "";
+  const SslPtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, no_password));
+  if (!leaf) return TlsError::kBadCertificate;
+  if (!key) return TlsError::kBadPrivateKey;
+  if (SSL_CTX_use_certificate(context, leaf.get()) != 1) return TlsError::kBadKeyOrCertificate;
+  if (X509_check_private_key(leaf.get(), key.get()) != 1) return TlsError::kKeyMismatch;
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) return TlsError::kBadKeyOrCertificate;
+  while (const SslPtr<X509> next{PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr)})
+    if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) return TlsError::kBadKeyOrCertificate;
+  return {};
+}
+
+}  // namespace
+
 TlsClientState* client_state(SSL_CTX* context) noexcept {
   return static_cast<TlsClientState*>(SSL_CTX_get_ex_data(context, state_index()));
 }
@@ -116,25 +138,13 @@ Result<TlsContext> TlsContext::server(const std::string& certificate_pem, const 
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(context, 1);
 
-  const SslPtr<BIO> certificates(BIO_new_mem_buf(certificate_pem.data(), static_cast<int>(certificate_pem.size())));
-  const SslPtr<X509> leaf(PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr));
-  const SslPtr<BIO> key_text(BIO_new_mem_buf(private_key_pem.data(), static_cast<int>(private_key_pem.size())));
-  // An empty password, so that an encrypted key fails instead of asking the terminal.
-  char no_password[] = "";
-  const SslPtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, no_password));
-  bool good = leaf && key && SSL_CTX_use_certificate(context, leaf.get()) == 1 &&
-              SSL_CTX_use_PrivateKey(context, key.get()) == 1 && SSL_CTX_check_private_key(context) == 1;
-  while (good) {
-    SslPtr<X509> next(PEM_read_bio_X509(certificates.get(), nullptr, nullptr, nullptr));
-    if (!next) break;
-    good = SSL_CTX_add1_chain_cert(context, next.get()) == 1;
-  }
+  const auto used = use_identity(context, certificate_pem, private_key_pem);
   ERR_clear_error();
-  if (!good) return TlsError::kBadKeyOrCertificate;
+  if (!used) return used.error();
   return made;
 }
 
-Result<TlsContext> TlsContext::client(const TlsTrust& trust) {
+Result<TlsContext> TlsContext::client(const TlsTrust& trust, const std::optional<TlsIdentity>& identity) {
   TlsContext made;
   made.context_ = make_context(TLS_client_method());
   made.trust_ = trust;
@@ -156,7 +166,10 @@ Result<TlsContext> TlsContext::client(const TlsTrust& trust) {
   } else {
     good = SSL_CTX_set_default_verify_paths(context) == 1;
   }
+  const auto used =
+      identity ? use_identity(context, identity->certificate_pem, identity->private_key_pem.reveal()) : Result<void>();
   ERR_clear_error();
+  if (!used) return used.error();
   if (!good || SSL_CTX_set_ex_data(context, state_index(), state.get()) != 1) return TlsError::kBadKeyOrCertificate;
   // Freed with the SSL_CTX, which sessions may keep longer than this.
   static_cast<void>(state.release());

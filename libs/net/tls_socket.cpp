@@ -21,13 +21,25 @@ HIGGS_ERROR_CATEGORY(higgs::net, TlsError, "net.tls") {
     case TlsError::kHandshakeFailed:
       return "the TLS handshake failed";
     case TlsError::kUntrusted:
-      return "the server's certificate is not trusted";
+      return "the peer's certificate is not trusted";
+    case TlsError::kCertificateRefused:
+      return "the peer refuses our certificate";
     case TlsError::kProtocol:
       return "TLS protocol violation";
     case TlsError::kTimedOut:
       return "timed out";
     case TlsError::kBadKeyOrCertificate:
       return "unusable key or certificate";
+    case TlsError::kBadCertificate:
+      return "no certificate in PEM";
+    case TlsError::kBadPrivateKey:
+      return "no private key in PEM, or one with a password";
+    case TlsError::kKeyMismatch:
+      return "the private key is not that of the certificate";
+    case TlsError::kBadClientCa:
+      return "no CA certificates in PEM, or others among them";
+    case TlsError::kBadClientCrl:
+      return "no revocation lists in PEM";
   }
   return "unknown TLS error";
 }
@@ -38,6 +50,24 @@ namespace {
 
 /// RFC 8446, 5.1: "The length MUST NOT exceed 2^14 bytes."
 constexpr std::size_t kRecordBytes = 16384;
+
+/// The alerts of RFC 8446, 6.2, by which a peer says what it thinks of our certificate. decrypt_error is that of a
+/// certificate that its CA has not signed.
+bool is_about_our_certificate(int reason) noexcept {
+  switch (reason) {
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -80,9 +110,11 @@ TlsError TlsSocket::error_of(int result) const noexcept {
     case SSL_ERROR_SYSCALL:  // a reset connection
       return TlsError::kClosed;
     default:
-      return ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING ? TlsError::kClosed
-                                                                                    : TlsError::kProtocol;
+      break;
   }
+  const int reason = ERR_GET_REASON(ERR_peek_error());
+  if (is_about_our_certificate(reason)) return TlsError::kCertificateRefused;
+  return reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ? TlsError::kClosed : TlsError::kProtocol;
 }
 
 Result<std::size_t> TlsSocket::read(MutableBytes out) noexcept {

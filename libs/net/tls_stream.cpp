@@ -206,6 +206,18 @@ void TlsStream::abort() noexcept {
 }
 
 bool TlsStream::is_tls() const noexcept { return impl_->context != nullptr; }
+
+std::optional<ClientCertificate> TlsStream::client_certificate() const {
+  SSL* ssl = impl_->io.ssl_;
+  if (ssl == nullptr || SSL_is_server(ssl) != 1 || SSL_get_verify_result(ssl) != X509_V_OK) return std::nullopt;
+  const SslPtr<X509> certificate(SSL_get1_peer_certificate(ssl));
+  return client_certificate_of(certificate.get());
+}
+
+std::string_view TlsStream::distrust() const noexcept {
+  return impl_->io.ssl_ == nullptr ? "" : X509_verify_cert_error_string(SSL_get_verify_result(impl_->io.ssl_));
+}
+
 Endpoint TlsStream::remote() const { return impl_->io.remote(); }
 void TlsStream::set_remote(const Endpoint& remote) noexcept { impl_->io.remote_ = remote; }
 

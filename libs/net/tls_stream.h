@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -17,6 +18,8 @@
 #include "base/bytes.h"
 #include "base/ip.h"
 #include "base/result.h"
+#include "base/secret.h"
+#include "net/client_certificate.h"
 
 typedef struct ssl_st SSL;
 typedef struct ssl_ctx_st SSL_CTX;
@@ -28,10 +31,16 @@ enum class TlsError {
   kWantWrite,     ///< try again when the socket is writable
   kClosed,        ///< the peer closed (close_notify or end of stream)
   kHandshakeFailed,
-  kUntrusted,  ///< neither the system store, the pinned CA nor the SPKI pin accepts the certificate
+  kUntrusted,           ///< neither the system store, the pinned CA nor the SPKI pin accepts the peer's certificate
+  kCertificateRefused,  ///< the peer does not accept ours; a client may hear it with its first read only
   kProtocol,
   kTimedOut,
   kBadKeyOrCertificate,
+  kBadCertificate,  ///< none in PEM
+  kBadPrivateKey,   ///< none in PEM, or one with a password
+  kKeyMismatch,     ///< the key is not that of the certificate
+  kBadClientCa,     ///< no CA certificate in PEM, or something else among them
+  kBadClientCrl,    ///< no revocation list in PEM
 };
 
 /// A connected TLS session and its descriptor; owns both. Raw non-blocking calls; one thread at a time.
@@ -86,12 +95,28 @@ struct TlsTrust {
   friend bool operator==(const TlsTrust&, const TlsTrust&) = default;
 };
 
+/// What a client shows of itself to a server that asks: its certificate, those between it and the CA, and the key.
+struct TlsIdentity {
+  std::string certificate_pem;
+  SecretString private_key_pem;
+};
+
+/// Whose certificates a server takes from clients that have one: those of CAs, up to their roots, that are for clients
+/// (extended key usage clientAuth). With revocation lists, each of the CAs needs one that is in date.
+struct TlsClientTrust {
+  std::string ca_pem;
+  std::optional<std::string> crl_pem;
+};
+
 /// Settings and keys that sessions share. A client's context keeps tickets, so that a second session to the same host
 /// needs no certificate. Thread-safe once made.
 class TlsContext {
  public:
   static Result<TlsContext> server(const std::string& certificate_pem, const std::string& private_key_pem);
-  static Result<TlsContext> client(const TlsTrust& trust);
+  static Result<TlsContext> client(const TlsTrust& trust, const std::optional<TlsIdentity>& identity = std::nullopt);
+  /// Of a server, before its first session: clients may show a certificate. One that does not verify ends the
+  /// handshake; none is as good as before. kBadClientCa, kBadClientCrl.
+  Result<void> ask_for_certificates(const TlsClientTrust& trust);
   SSL_CTX* native() const noexcept { return context_.get(); }
   const TlsTrust& trust() const noexcept { return trust_; }
 
@@ -138,6 +163,11 @@ class TlsStream {
   /// Closes the socket now; what awaits on it fails.
   void abort() noexcept;
   bool is_tls() const noexcept;
+  /// At a server, after accept(): what the client has proved to be its own; also where a ticket brought the session
+  /// back, so its time may be over. nullopt: it showed none.
+  std::optional<ClientCertificate> client_certificate() const;
+  /// Why the handshake ended with kUntrusted.
+  std::string_view distrust() const noexcept;
   Endpoint remote() const;
   /// Whose the connection is, where a proxy is its peer; release() passes it on.
   void set_remote(const Endpoint& remote) noexcept;
