@@ -1,17 +1,23 @@
-// Login, refresh, logout.
+// Login by password or certificate, refresh, logout.
 #include "api/account.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/login_guard.h"
 #include "bosonserver/api/second_factor.h"
 #include "bosonserver/api/tokens.h"
+#include "bosonserver/api/user_rules.h"
 #include "crypto/password_hash.h"
 
 namespace higgs::boson {
 namespace {
 
-net::HttpResponse bad_credentials() {
+/// Says the same of everybody.
+net::HttpResponse bad_credentials(std::string_view = {}) {
   return problem_answer(401, "bad-credentials", "The user name or the password is wrong");
+}
+
+net::HttpResponse certificate_refused(std::string_view detail) {
+  return problem_answer(401, "certificate-refused", "The client certificate is not accepted", detail);
 }
 
 api::TokenResponse token_response(Call& call, const UserRecord& user, const std::string& family,
@@ -34,14 +40,22 @@ void rehash(Call& call, UserRecord& user, const SecretString& password) {
     user.password_hash = std::move(renewed);
 }
 
-net::HttpResponse denied(Call& call, LoginGuard& guard, std::string_view outcome, net::HttpResponse answer) {
+/// A way to log in: how the audit calls it, and what a refusal says of who did not get in by it.
+struct Way {
+  std::string_view action;
+  net::HttpResponse (*refusal)(std::string_view detail);
+};
+constexpr Way kByPassword{"login", bad_credentials}, kByCertificate{"auth.certificate", certificate_refused};
+
+net::HttpResponse denied(Call& call, LoginGuard& guard, const Way& way, std::string_view outcome,
+                         net::HttpResponse answer) {
   if (const auto counted = guard.count_failure(); !counted) return store_failure(counted.error(), "account");
-  call.audit("login", guard.account(), outcome);
+  call.audit(way.action, guard.object(), outcome);
   return answer;
 }
 
-/// An answer where the second factor is not there. Only who knows the password gets here.
-std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& guard, UserId user,
+/// An answer where the second factor is not there. Only who knows the password, or has the certificate, gets here.
+std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& guard, const Way& way, UserId user,
                                                      const std::optional<SecretString>& code) {
   const auto factor = check_second_factor(call, user, code);
   if (!factor) return store_failure(factor.error(), "account");
@@ -49,16 +63,16 @@ std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& gua
     return problem_answer(401, "totp-required", "A one-time code is needed", detail);
   };
   if (*factor == SecondFactor::kMissing) {
-    call.audit("login", guard.account(), "code missing");
+    call.audit(way.action, guard.object(), "code missing");
     return wanted("log in with the present code, or a recovery code, as totp");
   }
   if (*factor == SecondFactor::kWrong)
-    return denied(call, guard, "code denied", wanted("the code is wrong, too old, or was used before"));
+    return denied(call, guard, way, "code denied", wanted("the code is wrong, too old, or was used before"));
   return std::nullopt;
 }
 
-/// A login of its own, for as long as the password stays the one that was checked.
-net::HttpResponse begin_login(Call& call, const UserRecord& user, const std::string& account) {
+/// A login of its own, for as long as the password stays the one that was there when it began.
+net::HttpResponse begin_login(Call& call, LoginGuard& guard, const Way& way, const UserRecord& user) {
   auto& store = call.services.store;
   const auto family = Uuid::random(call.services.random).to_string();
   const auto refresh_token = random_secret(call.services.random);
@@ -70,11 +84,18 @@ net::HttpResponse begin_login(Call& call, const UserRecord& user, const std::str
   const auto present = store.user_by_id(user.id);
   if (!present || present->password_hash != user.password_hash) {
     (void)store.revoke_refresh_family(digest_of_secret(refresh_token), call.seconds());
-    call.audit("login", account, "denied");
-    return present ? bad_credentials() : store_failure(present.error(), "user");
+    call.audit(way.action, guard.object(), "denied");
+    return present ? way.refusal("the account has changed meanwhile") : store_failure(present.error(), "user");
   }
-  call.audit_as(account, "login", account, "ok");
+  call.audit_as(guard.account(), way.action, guard.object(), "ok");
   return json_answer(token_response(call, user, family, refresh_token, expires_at));
+}
+
+/// The user whom a certificate names; nullopt: none that there could be, or several.
+std::optional<std::string> user_named_by(const net::ClientCertificate& certificate) {
+  const auto& names = certificate.common_names;
+  if (names.size() != 1 || fault_of_user_name(names.front())) return std::nullopt;
+  return names.front();
 }
 
 }  // namespace
@@ -83,15 +104,39 @@ net::HttpResponse login(Call& call) {
   const auto body = call.body<api::LoginRequest>();
   if (!body) return invalid_body(body.error());
   LoginGuard guard(call, body->username);
-  if (auto locked = guard.refuse_locked("login")) return std::move(*locked);
+  if (auto locked = guard.refuse_locked(kByPassword.action)) return std::move(*locked);
   auto user = call.services.store.user_by_name(body->username);
   if (!user && user.error() != StoreError::kNotFound) return store_failure(user.error(), "user");
   const bool matches = call.services.passwords.verify(body->password, user ? &user->password_hash : nullptr);
-  if (!matches || user->disabled) return denied(call, guard, "denied", bad_credentials());
-  if (auto refused = refuse_without_code(call, guard, user->id, body->totp)) return std::move(*refused);
+  if (!matches || user->disabled) return denied(call, guard, kByPassword, "denied", bad_credentials());
+  if (auto refused = refuse_without_code(call, guard, kByPassword, user->id, body->totp)) return std::move(*refused);
   guard.forget_failures();
   rehash(call, *user, body->password);
-  return begin_login(call, *user, guard.account());
+  return begin_login(call, guard, kByPassword, *user);
+}
+
+/// Who holds a certificate was given the name in it: it is no secret from them what there is of that name.
+net::HttpResponse login_by_certificate(Call& call) {
+  const auto body = call.body<api::CertificateLoginRequest>();
+  if (!body) return invalid_body(body.error());
+  const auto& certificate = *call.request.client_certificate;  // the gateway lets nobody pass without
+  const auto proof = "certificate:" + to_hex(certificate.fingerprint);
+  const auto name = user_named_by(certificate);
+  if (!name) {
+    call.audit(kByCertificate.action, proof, "denied: it names no user");
+    return certificate_refused("its subject must have one CN, and that must be the name of a user");
+  }
+  LoginGuard guard(call, *name, proof);
+  if (auto locked = guard.refuse_locked(kByCertificate.action)) return std::move(*locked);
+  const auto user = call.services.store.user_by_name(*name);
+  if (!user && user.error() != StoreError::kNotFound) return store_failure(user.error(), "user");
+  if (!user)
+    return denied(call, guard, kByCertificate, "denied: unknown", certificate_refused("there is no user of its name"));
+  if (user->disabled)
+    return denied(call, guard, kByCertificate, "denied: disabled", certificate_refused("the account is disabled"));
+  if (auto refused = refuse_without_code(call, guard, kByCertificate, user->id, body->totp)) return std::move(*refused);
+  guard.forget_failures();
+  return begin_login(call, guard, kByCertificate, *user);
 }
 
 net::HttpResponse refresh(Call& call) {

@@ -14,12 +14,13 @@ namespace higgs::boson {
 
 /// Which token an endpoint wants.
 enum class Access {
-  kPublic,  ///< none
-  kUser,    ///< aud api, or an API key, of a user with at least the endpoint's role
-  kPerson,  ///< as kUser, but of a login only: what an API key that was stolen must not do
-  kNode,    ///< aud node
-  kRelay,   ///< aud relay, of exactly the id in the path; a WebSocket upgrade (server/relay_gate.h)
-  kServer,  ///< aud server, of the id in the path and for this server; a WebSocket upgrade as well
+  kPublic,       ///< none
+  kUser,         ///< aud api, or an API key, of a user with at least the endpoint's role
+  kPerson,       ///< as kUser, but of a login only: what an API key that was stolen must not do
+  kNode,         ///< aud node
+  kRelay,        ///< aud relay, of exactly the id in the path; a WebSocket upgrade (server/relay_gate.h)
+  kServer,       ///< aud server, of the id in the path and for this server; a WebSocket upgrade as well
+  kCertificate,  ///< no token, but a client certificate in the TLS handshake
 };
 
 /// Which threads the handler runs on.

@@ -30,6 +30,7 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
   {"DELETE", "/api/v1/sessions/{id}",             kUser,   kUserRole, kNoBody, kGeneral,      kStore,    W::kRenewal,   end_session},
   {"POST",   "/api/v1/sessions/{id}/renew",       kUser,   kUserRole, kNoBody, kGeneral,      kStore,    W::kRenewal,   renew_session, Listener::kMain, Outage::kGrace},
   {"POST",   "/api/v1/auth/login",                kPublic, kUserRole, kBody,   kLogin,        kPassword, W::kAnonymous, login},
+  {"POST",   "/api/v1/auth/certificate",          kCertificate, kUserRole, kBody, kLogin,     kStore,    W::kAnonymous, login_by_certificate},
   {"POST",   "/api/v1/auth/refresh",              kPublic, kUserRole, kBody,   kLogin,        kStore,    W::kRenewal,   refresh},
   {"POST",   "/api/v1/auth/logout",               kPublic, kUserRole, kBody,   kLogin,        kStore,    W::kRenewal,   logout},
   {"POST",   "/api/v1/auth/register",             kPublic, kUserRole, kBody,   kRegistration, kPassword, W::kAnonymous, sign_up},
@@ -67,7 +68,8 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
 // clang-format on
 
 std::string_view name_of(Access access) {
-  constexpr std::array<std::string_view, 6> kNames{"public", "user", "person", "node", "relay", "server"};
+  constexpr std::array<std::string_view, 7> kNames{"public", "user",   "person",     "node",
+                                                   "relay",  "server", "certificate"};
   return kNames[static_cast<std::size_t>(access)];
 }
 

@@ -25,6 +25,20 @@ bool is_json(std::string_view content_type) {
   return content_type.size() == kJson.size() || content_type[kJson.size()] == ';' || content_type[kJson.size()] == ' ';
 }
 
+/// The handshake has shown that the certificate is good and the client's, but a connection may outlive it.
+std::optional<net::HttpResponse> refuse_without_certificate(const Call& call) {
+  if (call.request.behind_tls_proxy)
+    return problem_answer(403, "certificate-behind-proxy", "A client certificate does not reach this server",
+                          "a proxy before it ends TLS: log in with the password, or past the proxy");
+  const auto& certificate = call.request.client_certificate;
+  if (!certificate)
+    return problem_answer(401, "certificate-required", "A client certificate is needed",
+                          "none came with the TLS handshake; the server asks for one where tls.client_ca is set");
+  if (certificate->not_after <= call.now.wall)
+    return problem_answer(401, "certificate-refused", "The client certificate is not accepted", "it has expired");
+  return std::nullopt;
+}
+
 net::HttpResponse failed(const Passage& passage, const std::exception& error) {
   runtime::log::error(
       "a request could not be handled",
@@ -88,6 +102,7 @@ std::optional<net::HttpResponse> Gateway::refusal(Passage& passage) {
 std::optional<net::HttpResponse> Gateway::authenticate(Call& call, const ApiEndpoint& endpoint) {
   const bool upgrade = endpoint.access == Access::kRelay || endpoint.access == Access::kServer;
   if (endpoint.access == Access::kPublic || upgrade) return std::nullopt;
+  if (endpoint.access == Access::kCertificate) return refuse_without_certificate(call);
   const auto header = call.request.headers.get("Authorization");
   const auto token = header ? jwt::bearer_token(*header) : std::nullopt;
   if (!token) return unauthorized("the Authorization header has no bearer token");

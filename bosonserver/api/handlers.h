@@ -23,6 +23,7 @@ net::HttpResponse renew_session(Call& call);
 net::HttpResponse list_sessions(Call& call);
 // auth_handlers.cpp
 net::HttpResponse login(Call& call);
+net::HttpResponse login_by_certificate(Call& call);
 net::HttpResponse refresh(Call& call);
 net::HttpResponse logout(Call& call);
 // password_handlers.cpp

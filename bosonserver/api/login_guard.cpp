@@ -5,8 +5,11 @@
 
 namespace higgs::boson {
 
-LoginGuard::LoginGuard(Call& call, std::string_view user_name)
-    : call_(call), account_("user:" + std::string(user_name)), place_("address:" + call.address_bucket()) {}
+LoginGuard::LoginGuard(Call& call, std::string_view user_name, std::string_view proof)
+    : call_(call),
+      account_("user:" + std::string(user_name)),
+      place_("address:" + call.address_bucket()),
+      object_(proof.empty() ? account_ : account_ + " " + std::string(proof)) {}
 
 std::optional<net::HttpResponse> LoginGuard::refuse_locked(std::string_view action) {
   std::int64_t longest = 0;
@@ -16,7 +19,7 @@ std::optional<net::HttpResponse> LoginGuard::refuse_locked(std::string_view acti
     longest = std::max(longest, locked_for(*state, call_.seconds()));
   }
   if (longest == 0) return std::nullopt;
-  call_.audit(action, account_, "locked");
+  call_.audit(action, object_, "locked");
   return later(429, "locked", "Too many failed logins", longest);
 }
 

@@ -12,7 +12,8 @@ namespace higgs::boson {
 
 class LoginGuard {
  public:
-  LoginGuard(Call& call, std::string_view user_name);
+  /// `proof`: what the audit is to name beside the account, such as the certificate that was shown.
+  LoginGuard(Call& call, std::string_view user_name, std::string_view proof = {});
 
   /// 429 while either is locked, and in the audit as `action`; 503 where the store does not say.
   std::optional<net::HttpResponse> refuse_locked(std::string_view action);
@@ -21,10 +22,12 @@ class LoginGuard {
   void forget_failures();
   /// "user:NAME", the account as the audit names it.
   const std::string& account() const noexcept { return account_; }
+  /// "user:NAME" or "user:NAME PROOF", as the object of the audit's entries.
+  const std::string& object() const noexcept { return object_; }
 
  private:
   Call& call_;
-  const std::string account_, place_;
+  const std::string account_, place_, object_;
 };
 
 }  // namespace higgs::boson

@@ -97,7 +97,7 @@ TEST_F(AccessTest, ApiKeysOpenWhatTokensDoButForWhatWantsALogin) {
   const auto lesser = api_key(users_[2], api::Role::kUser), old = api_key(users_[2], api::Role::kAdmin, 1);
   for (const auto& endpoint : endpoints()) {
     const bool upgrade = endpoint.access == Access::kRelay || endpoint.access == Access::kServer;
-    if (endpoint.access == Access::kPublic || upgrade) continue;
+    if (endpoint.access == Access::kPublic || endpoint.access == Access::kCertificate || upgrade) continue;
     SCOPED_TRACE(std::string(endpoint.method) + " " + std::string(endpoint.path));
     EXPECT_EQ(status(endpoint, old), 401u) << "expired";
     EXPECT_EQ(status(endpoint, tampered(keys[2], kApiKeyPrefix.size())), 401u);
@@ -144,6 +144,19 @@ TEST_F(AccessTest, PublicEndpointsWantNoToken) {
     SCOPED_TRACE(std::string(endpoint.method) + " " + std::string(endpoint.path));
     EXPECT_FALSE(is_refusal(status(endpoint, "")));
   }
+}
+
+TEST_F(AccessTest, NoTokenStandsForACertificate) {
+  unsigned walked = 0;
+  for (const auto& endpoint : endpoints()) {
+    if (endpoint.access != Access::kCertificate) continue;
+    SCOPED_TRACE(std::string(endpoint.method) + " " + std::string(endpoint.path));
+    ++walked;
+    auto tokens = tokens_;
+    tokens.insert(tokens.end(), {"", node_, relay_, api_key(users_[2], api::Role::kAdmin)});
+    for (const auto& token : tokens) EXPECT_EQ(status(endpoint, token), 401u) << token;
+  }
+  EXPECT_EQ(walked, 1u);
 }
 
 TEST_F(AccessTest, ANodesTokenOfAnotherRoleIsNoUsers) {

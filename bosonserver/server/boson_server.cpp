@@ -16,6 +16,7 @@
 #include "bosonserver/cache/shared_state.h"
 #include "bosonserver/geo/places.h"
 #include "bosonserver/relay/relay_server.h"
+#include "bosonserver/server/client_trust.h"
 #include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/overload_gate.h"
@@ -69,9 +70,10 @@ runtime::LockFile lock_state(const std::filesystem::path& directory) {
   return std::move(*lock);
 }
 
-net::TlsContext tls_of(const ServerCertificate& certificate) {
+net::TlsContext tls_of(const ServerCertificate& certificate, const ServerSettings& settings) {
   auto context = net::TlsContext::server(certificate.certificate_pem, certificate.private_key_pem);
   if (!context) throw std::runtime_error("cannot use the certificate: " + context.error().message());
+  ask_for_certificates(*context, settings);
   return std::move(*context);
 }
 
@@ -153,7 +155,7 @@ class BosonServer::Impl {
     auto handlers = door->handlers();
     handlers.has_room_for_connection = [this] { return overload.has_memory(OverloadGate::kForConnections); };
     handlers.has_room_for_request = [this] { return overload.has_memory(OverloadGate::kForRequests); };
-    api_http.emplace(io.get_executor(), tls_of(certificate), std::move(handlers), net::HttpServerLimits{},
+    api_http.emplace(io.get_executor(), tls_of(certificate, settings), std::move(handlers), net::HttpServerLimits{},
                      settings.proxies);
     overload_watch.emplace(io.get_executor(), overload, settings.overload_policy(), settings.memory_bytes(),
                            OverloadWatch::Sources{.queue = [this] {

@@ -128,6 +128,11 @@ void ServerSettings::declare(config::Schema& schema) {
       {.description = "how they say it: proxy-protocol (1 or 2, before TLS, on each connection) or x-forwarded-for"});
   schema.add("tls.certificate", certificate, {.description = "PEM file; default: self-signed, made at first start"});
   schema.add("tls.private_key", private_key, {.description = "PEM file"});
+  schema.add("tls.client_ca", client_ca,
+             {.description = "PEM file with CA certificates, up to their roots: users may log in with certificates of "
+                             "theirs instead of passwords; default: none are asked for"});
+  schema.add("tls.client_crl", client_crl,
+             {.description = "PEM file with a revocation list of each of these CAs, read at the start"});
   schema.add(
       "store", store,
       {.description = "sqlite:PATH or postgresql://USER@HOST/DATABASE; default: store.db in the state directory"});
@@ -196,6 +201,7 @@ void ServerSettings::declare(config::Schema& schema) {
     if (const auto problem = stun_problem(*this)) return config::Problem{"", "stun.alternate_address", *problem};
     if (certificate.has_value() != private_key.has_value())
       return config::Problem{"", "tls.certificate", "certificate and private_key belong together"};
+    if (client_crl && !client_ca) return config::Problem{"", "tls.client_crl", "needs a client_ca"};
     for (const auto& key : allowed_identities)
       if (!crypto::Ed25519PublicKey::from_base64(key))
         return config::Problem{"", "admission.identities", "'" + key + "' is not a key in base64"};

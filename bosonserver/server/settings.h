@@ -31,6 +31,7 @@ struct ServerSettings {
   std::optional<std::string> public_url;
   net::TrustedProxies proxies;
   std::optional<std::filesystem::path> certificate, private_key;  ///< unset: self-signed, in the state directory
+  std::optional<std::filesystem::path> client_ca, client_crl;     ///< unset: no certificates of clients
   std::optional<std::string> store;                               ///< its URL; unset: SQLite in the state directory
   std::optional<std::string> store_replica;                       ///< URL of a PostgreSQL that follows the store's
   std::optional<std::filesystem::path> store_password_file;       ///< for both

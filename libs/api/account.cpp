@@ -26,6 +26,11 @@ void describe(V& v, S& s) {
   v.optional("totp", s.totp, kCode);
 }
 
+template <class V, Like<CertificateLoginRequest> S>
+void describe(V& v, S& s) {
+  v.optional("totp", s.totp, kCode);
+}
+
 template <class V, Like<SignUpRequest> S>
 void describe(V& v, S& s) {
   v.optional("invite", s.invite, kSecret);
@@ -268,6 +273,7 @@ void describe(V& v, S& s) {
 }
 
 HIGGS_API_BODY(LoginRequest)
+HIGGS_API_BODY(CertificateLoginRequest)
 HIGGS_API_BODY(SignUpRequest)
 HIGGS_API_BODY(ChangePasswordRequest)
 HIGGS_API_BODY(PasswordChanged)

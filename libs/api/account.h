@@ -22,6 +22,11 @@ struct LoginRequest {
   std::optional<SecretString> totp;  ///< a one-time code or a recovery code
 };
 
+/// The certificate of the TLS handshake says who logs in.
+struct CertificateLoginRequest {
+  std::optional<SecretString> totp;  ///< as in LoginRequest
+};
+
 /// A new account for whoever has an invite, or for everybody where registration is open.
 struct SignUpRequest {
   std::optional<SecretString> invite;

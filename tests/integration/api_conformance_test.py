@@ -19,6 +19,7 @@ import jsonschema
 import yaml
 
 from lab.api import Identity
+from lab.authority import Authority
 from lab.programs import binary
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -60,9 +61,11 @@ class ApiConformance(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(directory.cleanup)
         cls.host, cls.state = ThisHost(directory.name), os.path.join(directory.name, "state")
+        cls.authority = Authority(cls.host)
         cls.server = subprocess.Popen(
             [binary("bosonserver"), "run", "--state-dir", cls.state, "--listen", "127.0.0.1:0", "--stun-listen", "127.0.0.1:0",
-             "--metrics-listen", "127.0.0.1:0", "--drain", "0s", "--rates-login", "100000"], stdout=subprocess.PIPE, text=True)
+             "--metrics-listen", "127.0.0.1:0", "--drain", "0s", "--rates-login", "100000",
+             "--tls-client-ca", cls.authority.path("ca.crt")], stdout=subprocess.PIPE, text=True)
         cls.addClassCleanup(cls._stop)
         line = cls.server.stdout.readline()
         cls.port, cls.metrics_port = (int(re.search(pattern, line).group(1)) for pattern in (r"https://[\d.]+:(\d+)", r"http://[\d.]+:(\d+)"))
@@ -109,8 +112,8 @@ class ApiConformance(unittest.TestCase):
 
     # --- the server
 
-    def exchange(self, method, path, expect, body=None, token=None, headers=None, query="", raw=None, **places):
-        """One request; the answer, checked against the document. Good requests are checked too."""
+    def exchange(self, method, path, expect, body=None, token=None, headers=None, query="", raw=None, certificate=None, **places):
+        """One request; the answer, checked against the document. Good requests are checked too. `certificate`: and its key, as files."""
         target = path.format(**places) + query
         operation = self.document["paths"][path][method.lower()]
         if "requestBody" in operation and expect < 300:
@@ -119,6 +122,8 @@ class ApiConformance(unittest.TestCase):
         fields = {**({"Content-Type": "application/json"} if data is not None else {}),
                   **({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         context = ssl._create_unverified_context()  # the certificate is pinned elsewhere; here the API is the subject
+        if certificate:
+            context.load_cert_chain(*certificate)
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=20)
         try:
             connection.request(method, target, data, fields)
@@ -311,6 +316,17 @@ class ApiConformance(unittest.TestCase):
         self.exchange("POST", "/api/v1/auth/password", 401, changed, token)  # its login has ended
         self.exchange("DELETE", "/api/v1/users/{id}", 204, token=admin, id=user["userId"])
 
+    def test_a_certificate(self):
+        path, alice = "/api/v1/auth/certificate", self.authority.issue("alice")
+        tokens = self.exchange("POST", path, 200, {}, certificate=alice)
+        self.exchange("GET", "/api/v1/nodes", 200, token=tokens["accessToken"])
+        self.exchange("POST", "/api/v1/auth/logout", 204, {"refreshToken": tokens["refreshToken"]})
+        self.exchange("POST", path, 401, {}, certificate=self.authority.issue("nobody"))
+        self.exchange("POST", path, 401, {}, token=self.login("alice")["accessToken"])
+        self.exchange("POST", path, 415, certificate=alice)
+        self.exchange("POST", path, 400, raw=b"{", certificate=alice)
+        self.exchange("POST", path, 422, {"totp": 123456}, certificate=alice)
+
     def test_the_allow_list(self):
         operator = self.login("op")["accessToken"]
         entry = self.exchange("POST", "/api/v1/admin/allowlist", 201, {"network": "192.0.2.0/24", "note": "the office"}, operator)
@@ -327,7 +343,8 @@ class ApiConformance(unittest.TestCase):
         stranger, nobody, unsigned = Identity(self.host), str(uuid.UUID(int=1)), base64url(json.dumps({"alg": "none"}).encode())
         for path, method, operation in self.operations():
             access = next(iter((operation.get("security") or [{}])[0]), None)
-            if access is None or access in LINKS:  # refused as a WebSocket: access_test.cpp and cascade_gate_test.cpp
+            # Refused as a WebSocket: access_test.cpp and cascade_gate_test.cpp.
+            if access in (None, "certificate", *LINKS):
                 continue
             header, payload, signature = good[access].split(".")
             bad = {"tampered": f"{header}.{payload}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}",
