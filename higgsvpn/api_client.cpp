@@ -32,9 +32,11 @@ bool is_down(unsigned status) { return status == kBadGateway || status == kUnava
 /// What may be sent twice without harm.
 bool may_repeat(std::string_view method, std::string_view path) { return method != "POST" || path.ends_with("/renew"); }
 
-net::HttpClientOptions http_options(const Account& account, std::optional<std::uint32_t> mark) {
+net::HttpClientOptions http_options(const Account& account, std::optional<std::uint32_t> mark,
+                                    std::optional<net::TlsIdentity> identity) {
   net::HttpClientOptions options;
   options.trust = account.trust_in_all();
+  options.identity = std::move(identity);
   options.mark = mark;
   options.known_hosts = account.known_hosts;
   options.user_agent = "higgsvpn";
@@ -113,6 +115,12 @@ Failure failure_of(const net::HttpResponse& response) {
 Failure failure_of(const ErrorCode& error, const std::string& server) {
   Failure failure = Failure::of(error, "cannot reach " + server);
   if (failure.code == ExitCode::kNotPermitted) return failure;
+  if (error == net::make_error_code(net::TlsError::kCertificateRefused)) {
+    failure.code = ExitCode::kNotLoggedIn;
+    failure.message = server + " refuses the certificate";
+    failure.remedy = "it must be of the server's CA, for clients (clientAuth), in date and not revoked";
+    return failure;
+  }
   failure.code = ExitCode::kUnreachable;
   if (error == net::make_error_code(net::TlsError::kUntrusted)) {
     failure.message = server + " shows a certificate that is not the one expected";
@@ -126,10 +134,10 @@ Failure failure_of(const ErrorCode& error, const std::string& server) {
 }
 
 ApiClient::ApiClient(boost::asio::any_io_executor executor, const StateDirectory& state, Account account,
-                     std::optional<std::uint32_t> mark)
+                     std::optional<std::uint32_t> mark, std::optional<net::TlsIdentity> identity)
     : state_(state),
       account_(std::move(account)),
-      http_(executor, http_options(account_, mark)),
+      http_(executor, http_options(account_, mark, std::move(identity))),
       servers_(account_.server) {
   servers_.learn(runtime::now().monotonic, account_.relay_servers);
 }
@@ -241,7 +249,18 @@ awaitable<Outcome<void>> ApiClient::refresh_locked(const std::string& refused_to
 
 awaitable<Outcome<void>> ApiClient::login(const SecretString& password, const std::optional<SecretString>& code) {
   auto body = api::encode(api::LoginRequest{account_.username, password, code});
-  auto answer = call("POST", "/auth/login", std::move(body), false);
+  auto beginning = begin_login("/auth/login", std::move(body));
+  co_return co_await std::move(beginning);
+}
+
+awaitable<Outcome<void>> ApiClient::login_by_certificate(const std::optional<SecretString>& code) {
+  auto body = api::encode(api::CertificateLoginRequest{code});
+  auto beginning = begin_login("/auth/certificate", std::move(body));
+  co_return co_await std::move(beginning);
+}
+
+awaitable<Outcome<void>> ApiClient::begin_login(std::string path, std::string body) {
+  auto answer = call("POST", std::move(path), std::move(body), false);
   auto tokens = decode_body<api::TokenResponse>(co_await std::move(answer));
   if (!tokens) co_return tokens.error();
   account_.take(*tokens);

@@ -37,13 +37,14 @@ Failure failure_of(const ErrorCode& error, const std::string& server);
 
 class ApiClient {
  public:
-  /// `mark`: on every socket, so that kill switch and routes let them pass.
+  /// `mark`: on every socket, so that kill switch and routes let them pass. `identity`: for login_by_certificate().
   ApiClient(boost::asio::any_io_executor executor, const StateDirectory& state, Account account,
-            std::optional<std::uint32_t> mark);
+            std::optional<std::uint32_t> mark, std::optional<net::TlsIdentity> identity = std::nullopt);
   ~ApiClient();
 
   /// Sets and stores the account's tokens. `code`: a one-time or recovery code; see Failure::wants_code.
   boost::asio::awaitable<Outcome<void>> login(const SecretString& password, const std::optional<SecretString>& code);
+  boost::asio::awaitable<Outcome<void>> login_by_certificate(const std::optional<SecretString>& code);
   boost::asio::awaitable<Outcome<void>> logout();
   boost::asio::awaitable<Outcome<std::vector<api::NodeSummary>>> nodes(const NodeFilter& filter);
   boost::asio::awaitable<Outcome<api::RoutingResponse>> request_route(const api::RoutingRequest& request);
@@ -72,6 +73,7 @@ class ApiClient {
  private:
   boost::asio::awaitable<Outcome<std::string>> call(std::string method, std::string path, std::string body,
                                                     bool with_token);
+  boost::asio::awaitable<Outcome<void>> begin_login(std::string path, std::string body);
   void learn(const std::vector<api::RelayServer>& servers);
   std::string relay_url(const api::SelectedRoute& route) const;
   boost::asio::awaitable<Outcome<std::string>> call_with_token(std::string method, std::string path, std::string body);

@@ -9,8 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include "net/http_server.h"
+#include "net/testing/certificate_authority.h"
 #include "net/testing/coroutine_test.h"
 #include "runtime/clock.h"
+#include "runtime/files.h"
 
 namespace higgs::vpn {
 namespace {
@@ -27,10 +29,12 @@ class FakeServer {
     net::HttpHandlers handlers;
     handlers.request = [this](net::HttpRequest request) { return answer(std::move(request)); };
     auto tls = net::TlsContext::server(made.certificate_pem, made.private_key_pem).value();
+    EXPECT_TRUE(tls.ask_for_certificates({clients.certificate_pem(), std::nullopt}));
     server_ = std::make_unique<net::HttpServer>(context.get_executor(), tls, handlers);
     url = "https://127.0.0.1:" + std::to_string(server_->listen(Endpoint{IpAddress::v4(0x7f000001), 0}).value().port);
   }
 
+  net::testing::CertificateAuthority clients;
   std::string url, pin;
   std::set<std::string> good_access;
   std::string good_refresh = "refresh-0";
@@ -69,6 +73,12 @@ class FakeServer {
       if (right && wants_code && (!body->totp || body->totp->reveal() != "123456"))
         co_return problem(401, "totp-required");
       co_return right ? tokens() : problem(401, "bad-credentials");
+    }
+    if (request.path == "/api/v1/auth/certificate") {
+      const auto body = api::decode<api::CertificateLoginRequest>(request.body);
+      if (!request.client_certificate || !body) co_return problem(401, "certificate-required");
+      if (wants_code && (!body->totp || body->totp->reveal() != "123456")) co_return problem(401, "totp-required");
+      co_return tokens();
     }
     if (request.path == "/api/v1/auth/refresh") {
       const auto body = api::decode<api::RefreshRequest>(request.body);
@@ -143,6 +153,29 @@ TEST_F(ApiClientTest, ALoginSaysThatACodeIsWanted) {
   EXPECT_TRUE(refused.error().wants_code);
   EXPECT_EQ(refused.error().code, ExitCode::kNotLoggedIn);
   EXPECT_TRUE(run(context_, client->login(SecretString("right"), SecretString("123456"))));
+}
+
+TEST_F(ApiClientTest, ACertificateLogsInAndIsKeptNowhere) {
+  const auto identity = server_.clients.issue();
+  ApiClient client(context_.get_executor(), state(), account_, std::nullopt, identity);
+  server_.wants_code = true;
+  EXPECT_TRUE(run(context_, client.login_by_certificate({})).error().wants_code);
+  EXPECT_TRUE(run(context_, client.login_by_certificate(SecretString("123456"))));
+  EXPECT_EQ(load_account(state()).value()->access_token.reveal(), "access-1");
+  for (const auto& entry : std::filesystem::directory_iterator(directory_)) {
+    const auto text = runtime::read_file(entry.path()).value();
+    EXPECT_EQ(text.find("BEGIN"), text.npos) << entry.path();
+  }
+}
+
+TEST_F(ApiClientTest, ACertificateThatIsRefusedIsToldApartFromAServerThatIsAway) {
+  net::testing::CertificateAuthority other;
+  ApiClient client(context_.get_executor(), state(), account_, std::nullopt, other.issue());
+  const auto refused = run(context_, client.login_by_certificate({})).error();
+  EXPECT_EQ(refused.code, ExitCode::kNotLoggedIn);
+  EXPECT_EQ(refused.message, server_.url + " refuses the certificate");
+  const auto none = run(context_, this->client()->login_by_certificate({})).error();
+  EXPECT_EQ(none.code, ExitCode::kNotLoggedIn);
 }
 
 TEST_F(ApiClientTest, ExpiredTokenIsRenewedAndStored) {

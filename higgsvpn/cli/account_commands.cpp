@@ -12,6 +12,7 @@
 #include "higgsvpn/cli/commands.h"
 #include "higgsvpn/cli/output.h"
 #include "higgsvpn/cli/privileges.h"
+#include "higgsvpn/login_certificate.h"
 #include "higgsvpn/marks.h"
 #include "runtime/files.h"
 
@@ -72,13 +73,49 @@ Outcome<std::optional<SecretString>> read_code(const LoginArguments& arguments) 
   return std::optional(SecretString(text->substr(0, text->find_first_of("\r\n"))));
 }
 
+/// Who logs in, and by what: a password, or a certificate.
+struct Credentials {
+  std::string username;
+  SecretString password;
+  std::optional<net::TlsIdentity> identity;
+  std::optional<SecretString> code;
+};
+
+Outcome<Credentials> read_credentials(const LoginArguments& arguments) {
+  Credentials credentials;
+  if (arguments.certificate && arguments.key) {
+    auto certificate = read_login_certificate(*arguments.certificate, *arguments.key);
+    if (!certificate) return certificate.error();
+    if (arguments.user && *arguments.user != certificate->username)
+      return Failure{ExitCode::kUsage,
+                     "the certificate is that of " + certificate->username + ", not of " + *arguments.user,
+                     "leave --user out",
+                     false,
+                     {}};
+    credentials.username = certificate->username;
+    credentials.identity = std::move(certificate->identity);
+  } else {
+    if (!arguments.user)
+      return Failure{ExitCode::kUsage, "no user given", "use --user NAME, or --certificate FILE --key FILE", false, {}};
+    auto password = read_password(arguments.password_file);
+    if (!password) return password.error();
+    credentials.username = *arguments.user;
+    credentials.password = std::move(*password);
+  }
+  auto code = read_code(arguments);
+  if (!code) return code.error();
+  credentials.code = std::move(*code);
+  return credentials;
+}
+
 /// Why a login was refused, and what to do about it.
-Failure explained(Failure failure, bool code_given) {
+Failure explained(Failure failure, const Credentials& given) {
   if (failure.wants_code) {
-    failure.remedy = code_given ? "wait for the next code, or use a recovery code"
+    failure.remedy = given.code ? "wait for the next code, or use a recovery code"
                                 : "give it with --totp CODE or --totp-file FILE, or log in on a terminal";
   } else if (failure.code == ExitCode::kNotLoggedIn && failure.remedy.empty()) {
-    failure.remedy = "check both; after many attempts the account is closed for a while";
+    failure.remedy = given.identity ? "ask whoever issued the certificate, or log in with the password"
+                                    : "check both; after many attempts the account is closed for a while";
   }
   return failure;
 }
@@ -86,15 +123,16 @@ Failure explained(Failure failure, bool code_given) {
 /// Runs one conversation with the server on an event loop of its own.
 template <class T>
 Outcome<T> talk(const StateDirectory& state, const Account& account,
-                const std::function<asio::awaitable<Outcome<T>>(ApiClient&)>& conversation) {
+                const std::function<asio::awaitable<Outcome<T>>(ApiClient&)>& conversation,
+                const std::optional<net::TlsIdentity>& identity = std::nullopt) {
   asio::io_context context(1);
   // Marked where that is permitted, so that a closed kill switch lets it through.
   ApiClient client(context.get_executor(), state, account,
-                   can_administer_network() ? std::optional(kFirewallMark) : std::nullopt);
+                   can_administer_network() ? std::optional(kFirewallMark) : std::nullopt, identity);
   std::optional<Outcome<T>> result;
   std::exception_ptr failure;
   auto done = [&](std::exception_ptr error, Outcome<T> value) {
-    failure = error;
+    failure = std::move(error);
     result.emplace(std::move(value));
     client.close();
   };
@@ -128,28 +166,30 @@ int login(const Settings& settings, const LoginArguments& arguments, bool json) 
   if (const auto prepared = state.prepare(); !prepared) {
     return fail(Failure::of(prepared.error(), "cannot use the state directory " + state.path().string()), json);
   }
-  const auto password = read_password(arguments.password_file);
-  if (!password) return fail(password.error(), json);
-  auto code = read_code(arguments);
-  if (!code) return fail(code.error(), json);
+  auto credentials = read_credentials(arguments);
+  if (!credentials) return fail(credentials.error(), json);
   Account account;
   account.server = *origin;
-  account.username = arguments.user;
+  account.username = credentials->username;
   if (arguments.pin) account.trust.spki_pins = {*arguments.pin};
   account.trust.ca_file = arguments.ca;
   const auto attempt = [&] {
-    return talk<void>(state, account, [&](ApiClient& client) { return client.login(*password, *code); });
+    const auto conversation = [&](ApiClient& client) {
+      return credentials->identity ? client.login_by_certificate(credentials->code)
+                                   : client.login(credentials->password, credentials->code);
+    };
+    return talk<void>(state, account, conversation, credentials->identity);
   };
   auto ended = attempt();
-  if (!ended && ended.error().wants_code && !*code && ::isatty(STDIN_FILENO) != 0) {
-    *code = SecretString(ask("One-time code: "));
+  if (!ended && ended.error().wants_code && !credentials->code && ::isatty(STDIN_FILENO) != 0) {
+    credentials->code = SecretString(ask("One-time code: "));
     ended = attempt();
   }
-  if (!ended) return fail(explained(ended.error(), code->has_value()), json);
+  if (!ended) return fail(explained(ended.error(), *credentials), json);
   if (json) {
     std::puts("{\"ok\":true}");
   } else {
-    std::printf("logged in to %s as %s\n", origin->c_str(), arguments.user.c_str());
+    std::printf("logged in to %s as %s\n", origin->c_str(), account.username.c_str());
   }
   return 0;
 }

@@ -32,8 +32,10 @@ Examples:
   higgsvpn login --server https://192.0.2.1:8443 --pin sha256/… --user alice --password-file ~/.vpn-password
   pass show vpn | higgsvpn login --server vpn.example.org:8443 --user alice --password-file -
   higgsvpn login --server vpn.example.org:8443 --user alice --password-file ~/.vpn-password --totp 123456
+  higgsvpn login --server vpn.example.org:8443 --certificate alice.crt --key alice.key
 Without --password-file: HIGGS_PASSWORD, or a question on the terminal. --pin: what `bosonserver pin` prints.
-Where the account wants a one-time code: --totp, --totp-file, or a question on the terminal; a recovery code will do.)";
+Where the account wants a one-time code: --totp, --totp-file, or a question on the terminal; a recovery code will do.
+A certificate stands for the password, and its CN for the user name; it and its key are read for this login only.)";
 constexpr const char* kLogoutExamples =
     "\nExample:\n  higgsvpn logout           # ends the login on the server and here";
 constexpr const char* kNodesExamples = R"(
@@ -104,11 +106,16 @@ CommandLine::CommandLine() {
   app.add_option("--state-dir", state_dir, "where login, journal and control socket are");
   login_command = add("login", "log in to a server", kLoginExamples);
   login_command->add_option("--server", login.server, "the server's URL")->required();
-  login_command->add_option("--user", login.user, "user name")->required();
+  login_command->add_option("--user", login.user, "user name; not needed with --certificate");
   login_command->add_option("--pin", login.pin, "accept only this server key: sha256/…");
   login_command->add_option("--ca", login.ca, "accept only certificates of this CA (PEM file)");
-  login_command->add_option("--password-file", login.password_file,
-                            "file with the password in its first line; - is stdin");
+  auto* password = login_command->add_option("--password-file", login.password_file,
+                                             "file with the password in its first line; - is stdin");
+  auto* certificate =
+      login_command->add_option("--certificate", login.certificate, "log in with this certificate (PEM file)");
+  auto* key = login_command->add_option("--key", login.key, "the certificate's private key (PEM file, mode 0600)");
+  certificate->needs(key)->excludes(password);
+  key->needs(certificate);
   auto* totp = login_command->add_option("--totp", login.totp, "one-time code, or a recovery code");
   login_command->add_option("--totp-file", login.totp_file, "file with the code in its first line")->excludes(totp);
   logout_command = add("logout", "end the login, on the server too", kLogoutExamples);

@@ -10,9 +10,11 @@
 namespace higgs::vpn {
 
 struct LoginArguments {
-  std::string server, user;
+  std::string server;
+  std::optional<std::string> user;  ///< not needed with a certificate, which names the user
   std::optional<std::string> pin, ca, password_file;
-  std::optional<std::string> totp, totp_file;  ///< a one-time code, or where it stands
+  std::optional<std::string> certificate, key;  ///< files; both or none
+  std::optional<std::string> totp, totp_file;   ///< a one-time code, or where it stands
 };
 int login(const Settings& settings, const LoginArguments& arguments, bool json);
 int logout(const Settings& settings, bool json);
