@@ -114,7 +114,7 @@ class ControlServer::Impl {
   TaskGroup tasks;
 };
 
-Result<std::unique_ptr<ControlServer>> ControlServer::listen(asio::any_io_executor executor,
+Result<std::unique_ptr<ControlServer>> ControlServer::listen(const asio::any_io_executor& executor,
                                                              const std::filesystem::path& path, Handler handler,
                                                              ControlLimits limits) {
   auto impl = std::make_unique<Impl>(executor, path, std::move(handler), limits);

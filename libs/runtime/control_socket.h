@@ -26,7 +26,7 @@ class ControlServer {
   using Handler = std::function<boost::asio::awaitable<std::string>(std::string request)>;
 
   /// Replaces a socket file that a crash left (the caller holds the state directory's lock).
-  static Result<std::unique_ptr<ControlServer>> listen(boost::asio::any_io_executor executor,
+  static Result<std::unique_ptr<ControlServer>> listen(const boost::asio::any_io_executor& executor,
                                                        const std::filesystem::path& path, Handler handler,
                                                        ControlLimits limits = {});
   /// Removes the socket file.
