@@ -7,6 +7,7 @@ import unittest
 from case import NODE_ADDRESS, PASSWORD, LabCase
 from lab.authority import Authority
 from lab.programs import Client, Program
+from lab.wait import wait_until
 
 REFUSED, USAGE = 3, 2  # exit statuses of higgsvpn
 
@@ -61,7 +62,7 @@ class CertificateLogin(LabCase):
         done = self.login(self.bob)
         self.assertEqual(done.returncode, REFUSED, done.stderr)
         self.assertIn("refuses the certificate", done.stderr)
-        self.assertIn("certificate revoked", self.server.output())
+        wait_until(lambda: "certificate revoked" in self.server.output(), 10, "the server to say why")
         self.assertEqual(self.audit(), before, "it was never spoken with")
         self.assertNotEqual(self.person.vpn("nodes", check=False).returncode, 0)
 
