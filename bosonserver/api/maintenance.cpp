@@ -14,6 +14,8 @@ void Maintenance::run() {
       end_expired(now);
       notice_silence(now);
     }
+    // So that no request waits until all nodes are read, at the start and after a gap in the events.
+    (void)services_.directory.nodes(now);
     if (purged_ == Instant{} || now.monotonic - purged_ >= kPurgeInterval) {
       purged_ = now.monotonic;
       purge(now);

@@ -1,7 +1,10 @@
 #include "bosonserver/api/route_candidates.h"
 
+#include <numeric>
+
 #include <gtest/gtest.h>
 
+#include "bosonserver/api/maintenance.h"
 #include "bosonserver/server/testing/server_fixture.h"
 #include "bosonserver/store/testing/records.h"
 
@@ -40,6 +43,23 @@ TEST_F(RouteCandidatesTest, OfManyTheyAreMadeOnceASecond) {
   EXPECT_EQ(list(), first);
   pass(1s);
   EXPECT_EQ(list()->size(), kManyCandidates + 1);
+}
+
+TEST_F(RouteCandidatesTest, TheNodesAreReadBeforeAnybodyAsks) {
+  start();
+  add(1);
+  const auto calls = [&] {
+    const auto counts = services().store.stats().calls.counts;
+    return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  };
+  Maintenance maintenance(services());
+  // Once the events of the registration are heard, of which nobody knows when they come.
+  net::testing::run_until(io_, [&] {
+    services().directory.forget();
+    maintenance.run();
+    const auto before = calls();
+    return list()->size() == 1 && calls() == before;
+  });
 }
 
 TEST_F(RouteCandidatesTest, WhoFallsSilentIsOfflineWithoutAnyWordOfIt) {

@@ -228,6 +228,12 @@ void add_nodes(Samples& out, Services& services) {
   out.counter("higgs_store_grace_forgotten_total", "What was not remembered any more because of a limit",
               static_cast<double>(grace.forgotten));
   out.gauge("higgs_store_grace_unsettled", "Renewals that wait to be written", static_cast<double>(grace.unsettled));
+  const auto heartbeats = services.heartbeats.stats();
+  out.counter("higgs_heartbeats_from_memory_total", "Heartbeats that were answered without the store",
+              static_cast<double>(heartbeats.from_memory));
+  out.counter("higgs_heartbeats_alone_total", "Heartbeats that cost a call of the store each",
+              static_cast<double>(heartbeats.alone));
+  out.gauge("higgs_heartbeats_waiting", "Heartbeats that wait to be written", static_cast<double>(heartbeats.waiting));
   if (!nodes) return;
   using enum api::NodeStatus;
   for (const auto status : {kOnline, kDegraded, kOffline, kPending, kBanned})
