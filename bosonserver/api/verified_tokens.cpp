@@ -51,9 +51,4 @@ void VerifiedTokens::keep_locked(const crypto::Sha256Digest& digest, std::shared
   recent_.emplace(digest, std::move(claims));
 }
 
-std::size_t VerifiedTokens::size() const {
-  const std::lock_guard lock(mutex_);
-  return recent_.size() + older_.size();
-}
-
 }  // namespace higgs::boson

@@ -25,7 +25,6 @@ class VerifiedTokens {
   /// As jwt::verify().
   Result<jwt::Claims> verify(std::string_view token, const std::shared_ptr<const jwt::KeySet>& keys,
                              std::string_view issuer, jwt::Audience audience, WallTime now);
-  std::size_t size() const;
 
  private:
   struct Hash {
@@ -41,7 +40,7 @@ class VerifiedTokens {
             const std::shared_ptr<const jwt::KeySet>& keys);
   void keep_locked(const crypto::Sha256Digest& digest, std::shared_ptr<const jwt::Claims> claims);
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::shared_ptr<const jwt::KeySet> keys_;  // guarded by mutex_; of all that is kept
   Generation recent_, older_;                // guarded by mutex_
 };

@@ -39,7 +39,6 @@ TEST_F(VerifiedTokensTest, SaysTheSameAsTheFirstTime) {
   EXPECT_EQ(first->subject, "one");
   EXPECT_EQ(second->subject, "one");
   EXPECT_EQ(second->id, first->id);
-  EXPECT_EQ(tokens_.size(), 1u);
 }
 
 TEST_F(VerifiedTokensTest, TimesAudienceAndIssuerAreLookedAtEachTime) {
@@ -66,7 +65,6 @@ TEST_F(VerifiedTokensTest, AlteredTokensAreNobodys) {
   altered.back() = altered.back() == 'A' ? 'Q' : 'A';
   EXPECT_FALSE(verify(altered));
   EXPECT_FALSE(verify(altered)) << "nor the second time";
-  EXPECT_EQ(tokens_.size(), 1u);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "bosonserver/store/sql_store.h"
 #include "bosonserver/store/sqlite_database.h"
+#include "bosonserver/store/testing/forwarding_database.h"
 
 namespace higgs::boson::testing {
 
@@ -35,26 +36,19 @@ class CountingStore {
   std::function<void()> before_call = [] {};
 
  private:
-  class Database final : public SqlDatabase {
+  class Database final : public ForwardingDatabase {
    public:
-    Database(const std::filesystem::path& file, CountingStore& owner) : inner_(file), owner_(owner) {}
-    StoreStats stats() const override { return inner_.stats(); }
+    Database(const std::filesystem::path& file, CountingStore& owner)
+        : ForwardingDatabase(std::make_unique<SqliteDatabase>(file)), owner_(owner) {}
     void transact(SqlAccess access, const Work& work) override {
       ++owner_.calls;
       owner_.before_call();
       if (owner_.away) throw SqlError(SqlError::Kind::kAway, "away");
-      inner_.transact(access, work);
+      ForwardingDatabase::transact(access, work);
     }
     void catch_up() override { ++owner_.catch_ups; }
-    std::span<const Migration> migrations() const override { return inner_.migrations(); }
-    std::size_t version() override { return inner_.version(); }
-    void migrate() override { inner_.migrate(); }
-    std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) override {
-      return inner_.listen(std::move(handler));
-    }
 
    private:
-    SqliteDatabase inner_;
     CountingStore& owner_;
   };
 

@@ -15,6 +15,7 @@
 
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/store/sql_store.h"
+#include "bosonserver/store/testing/forwarding_database.h"
 #include "bosonserver/store/testing/postgres_server.h"
 #include "bosonserver/store/testing/records.h"
 
@@ -62,26 +63,17 @@ class ReplicaSubject final : public Subject {
   }
 
  private:
-  class Following final : public SqlDatabase {
+  class Following final : public testing::ForwardingDatabase {
    public:
     Following(std::unique_ptr<SqlDatabase> database, testing::PostgresServer& primary, testing::PostgresServer& replica)
-        : database_(std::move(database)), primary_(primary), replica_(replica) {}
+        : ForwardingDatabase(std::move(database)), primary_(primary), replica_(replica) {}
 
-    StoreStats stats() const override { return database_->stats(); }
     void transact(SqlAccess access, const Work& work) override {
       if (access == SqlAccess::kReadOld) replica_.follow(primary_);
-      database_->transact(access, work);
+      ForwardingDatabase::transact(access, work);
     }
-    void catch_up() override { database_->catch_up(); }
-    std::unique_ptr<SqlListener> listen(SqlListener::Handler handler) override {
-      return database_->listen(std::move(handler));
-    }
-    std::span<const Migration> migrations() const override { return database_->migrations(); }
-    std::size_t version() override { return database_->version(); }
-    void migrate() override { database_->migrate(); }
 
    private:
-    const std::unique_ptr<SqlDatabase> database_;
     testing::PostgresServer& primary_;
     testing::PostgresServer& replica_;
   };
