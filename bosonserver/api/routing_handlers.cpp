@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -81,10 +82,10 @@ std::vector<RankedRoute> read_routes(const std::string& text) {
 }
 
 /// From the cache, or ranked now and cached; never cached when empty, so that a node that comes is found at once. Nodes
-/// in `full` are passed over: then what others have found does not help, nor this them.
-Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<NodeId>& full) {
+/// in `tried` are passed over: then what others have found does not help, nor this them.
+Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<NodeId>& tried) {
   const auto key = cache_key(call, query);
-  if (const auto cached = full.empty() ? call.services.cache.get(key) : std::nullopt) {
+  if (const auto cached = tried.empty() ? call.services.cache.get(key) : std::nullopt) {
     Ranking ranking;
     ranking.routes = read_routes(*cached);
     shuffle_equals(ranking.routes, call.services.random);
@@ -94,9 +95,9 @@ Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<
   if (!candidates) return candidates.error();
   RouteRanker ranker(query, call.services.settings.weights);
   for (const auto& candidate : **candidates)
-    if (full.empty() || !full.contains(candidate.id)) ranker.add(candidate);
+    if (tried.empty() || !tried.contains(candidate.id)) ranker.add(candidate);
   auto ranking = ranker.take(kKeptRoutes, call.services.random);
-  if (!ranking.routes.empty() && full.empty()) {
+  if (!ranking.routes.empty() && tried.empty()) {
     std::vector<std::string> tags;
     for (const auto& route : ranking.routes) tags.push_back(route_tag(route.id));
     call.services.cache.set(key, write_routes(ranking.routes), call.services.settings.route_cache, tags);
@@ -104,10 +105,11 @@ Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<
   return ranking;
 }
 
-net::HttpResponse no_node_fits(const Ranking& ranking, std::uint32_t full) {
+/// `turned_down`: nodes of the ranking that could not be had after all, by the reason.
+net::HttpResponse no_node_fits(const Ranking& ranking, const std::map<std::string, std::uint32_t>& turned_down) {
   auto problem = api::Problem::make(409, "no-node-fits", "No node fits");
   problem.ruled_out = ranking.ruled_out;
-  if (full > 0) problem.ruled_out["full"] += full;
+  for (const auto& [reason, count] : turned_down) problem.ruled_out[reason] += count;
   std::uint32_t considered = 0;
   for (const auto& [reason, count] : problem.ruled_out) considered += count;
   problem.detail = considered == 0 ? "no nodes are registered"
@@ -245,16 +247,19 @@ net::HttpResponse request_route(Call& call) {
   auto query = query_of(call, *body);
   // Of a user over quota only the nodes are left that are likely to be reached directly.
   query.direct_only = relaying == Relaying::kOverQuota;
-  std::set<NodeId> full;
+  std::set<NodeId> tried;
+  std::map<std::string, std::uint32_t> turned_down;
   for (;;) {
-    const auto ranking = find_routes(call, query, full);
+    const auto ranking = find_routes(call, query, tried);
     if (!ranking) return store_failure(ranking.error(), "node");
     for (const auto& route : ranking->routes) {
-      full.insert(route.id);
+      tried.insert(route.id);
       const auto node = call.services.store.node(route.id);
-      if (!node && node.error() == StoreError::kNotFound) continue;
-      if (!node) return store_failure(node.error(), "node");
-      if (node->admission != NodeAdmission::kApproved) continue;
+      if (!node && node.error() != StoreError::kNotFound) return store_failure(node.error(), "node");
+      if (!node || node->admission != NodeAdmission::kApproved) {
+        ++turned_down[node ? "not-admitted" : "gone"];
+        continue;
+      }
       const auto session = open_session(call, *body, *node);
       if (session)
         return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
@@ -263,11 +268,11 @@ net::HttpResponse request_route(Call& call) {
       if (session.error() == StoreError::kKeyTaken)
         return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
       if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");
+      ++turned_down["full"];
     }
-    if (full.empty() && ranking->ruled_out.contains(kNoDirectPath))
+    if (tried.empty() && ranking->ruled_out.contains(kNoDirectPath))
       return quota_exhausted(quota_period_at(call.seconds()).ends_at);
-    if (ranking->routes.size() < kKeptRoutes || full.size() >= kMostTried)
-      return no_node_fits(*ranking, static_cast<std::uint32_t>(full.size()));
+    if (ranking->routes.size() < kKeptRoutes || tried.size() >= kMostTried) return no_node_fits(*ranking, turned_down);
   }
 }
 

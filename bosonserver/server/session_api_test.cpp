@@ -1,3 +1,4 @@
+#include <map>
 #include <set>
 
 #include "bosonserver/api/maintenance.h"
@@ -248,6 +249,15 @@ TEST_F(SessionApi, NoNodeFitsSaysWhy) {
   body = routing_request();
   body.target_node_id = NodeId(Uuid::random(random_));
   EXPECT_EQ(decoded<api::Problem>(request_route(alice_, body)).ruled_out.at("other-node"), 1u);
+}
+
+TEST_F(SessionApi, WhatHappenedToANodeSinceItWasRankedIsSaid) {
+  begin();
+  route(alice_);  // from here on the ranking is remembered
+  ASSERT_TRUE(services().store.set_node_admission(node_.id(), NodeAdmission::kBanned));
+  const auto problem = decoded<api::Problem>(request_route(alice_, routing_request()));
+  EXPECT_TRUE(problem.is("no-node-fits"));
+  EXPECT_EQ(problem.ruled_out, (std::map<std::string, std::uint32_t>{{"not-admitted", 1}}));
 }
 
 TEST_F(SessionApi, MaintenanceNoticesSilence) {
