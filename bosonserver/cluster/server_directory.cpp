@@ -1,6 +1,7 @@
 #include "bosonserver/cluster/server_directory.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "runtime/log.h"
 
@@ -10,6 +11,22 @@ namespace {
 constexpr const char* kDirectory = "server";
 
 std::string key_of(ServerId server) { return std::string(kDirectory) + "/" + to_string(server); }
+
+bool names(const std::vector<ServerEntry>& entries, ServerId id) {
+  return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) { return entry.id == id; });
+}
+
+std::vector<ServerEntry> without(std::vector<ServerEntry> entries, const std::vector<ServerEntry>& known) {
+  std::erase_if(entries, [&](const auto& entry) { return names(known, entry.id); });
+  return entries;
+}
+
+/// Who is in both counts as the first say.
+std::vector<ServerEntry> joined(std::vector<ServerEntry> first, const std::vector<ServerEntry>& more) {
+  auto added = without(more, first);
+  first.insert(first.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
+  return first;
+}
 
 }  // namespace
 
@@ -22,16 +39,23 @@ void ServerDirectory::refresh(ServerEntry self) {
   const auto json = encode_entry(self);
   (void)presence_.set(key_of(self.id), json, kServerSilence);
   (void)store_.record_server(self.id, json, unix_seconds(now.wall));
-  // Presence that is kept in process, or has just lost its memory, knows this server alone.
-  auto found = ask_presence(self.id);
-  if (!found || found->empty()) found = ask_store(self.id);
+  auto present = ask_presence(self.id);
+  auto stored = ask_store(self.id);
   const std::lock_guard lock(mutex_);
-  if (!found) {
+  if (!present && !stored) {
     if (now.monotonic - asked_ > kDirectoryGrace) others_.clear();
     return;
   }
-  if (found->size() != others_.size()) runtime::log::info("servers of the cluster", {{"others", found->size()}});
-  others_ = std::move(*found);
+  auto found = present ? std::move(*present) : std::vector<ServerEntry>();
+  if (stored) {
+    stored_ = without(std::move(*stored), found);
+    stored_at_ = now.monotonic;
+  } else if (now.monotonic - stored_at_ > kDirectoryGrace) {
+    stored_.clear();
+  }
+  found = joined(std::move(found), stored_);
+  if (found.size() != others_.size()) runtime::log::info("servers of the cluster", {{"others", found.size()}});
+  others_ = std::move(found);
   asked_ = now.monotonic;
 }
 

@@ -1,5 +1,6 @@
 // The servers that live: each says so every kAnnounceInterval, in presence and in the store, and is believed for
-// kServerSilence. Presence comes first, since it forgets by itself; without it the store tells.
+// kServerSilence. Presence comes first, since it is newer and forgets by itself. The store tells of all others: those
+// that share no presence with this one, as in another region, and everybody while presence is away.
 //
 // Any thread, but for refresh() and leave(), which call the store: one thread.
 #pragma once
@@ -45,7 +46,9 @@ class ServerDirectory final : public ClusterView {
   mutable std::mutex mutex_;
   ServerEntry self_;                 // guarded by mutex_
   std::vector<ServerEntry> others_;  // guarded by mutex_
+  std::vector<ServerEntry> stored_;  // guarded by mutex_; those of others_ that only the store told of
   Instant asked_{};                  // guarded by mutex_; when others_ was true
+  Instant stored_at_{};              // guarded by mutex_; when the store told
 };
 
 }  // namespace higgs::boson

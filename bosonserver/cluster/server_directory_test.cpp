@@ -9,6 +9,8 @@
 #include "bosonserver/cache/memory_presence.h"
 #include "bosonserver/cluster/node_locator.h"
 #include "bosonserver/store/open_store.h"
+#include "bosonserver/store/sql_store.h"
+#include "bosonserver/store/testing/failing_database.h"
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -53,6 +55,11 @@ class Directory : public ::testing::Test {
     std::string pattern = (std::filesystem::temp_directory_path() / "higgs-directory-XXXXXX").string();
     return ::mkdtemp(pattern.data());
   }
+  std::unique_ptr<Store> open_failing_store() {
+    auto database = open_database({"sqlite:" + (path_ / "store.db").string()});
+    database->migrate();
+    return std::make_unique<SqlStore>(std::make_unique<testing::FailingDatabase>(std::move(database), store_away_));
+  }
   ServerEntry entry(const std::string& host) {
     ServerEntry made;
     made.id = ServerId(Uuid::random(random_));
@@ -66,9 +73,11 @@ class Directory : public ::testing::Test {
   SeededRandom random_{9};
   std::chrono::nanoseconds monotonic_{1h};
   std::filesystem::path path_ = make_directory();
-  std::unique_ptr<Store> store_ = open_store({"sqlite:" + (path_ / "store.db").string()});
-  FlakyPresence presence_{[this] { return now().monotonic; }};
+  std::shared_ptr<std::atomic<bool>> store_away_ = std::make_shared<std::atomic<bool>>(false);
+  std::unique_ptr<Store> store_ = open_failing_store();
+  FlakyPresence presence_{[this] { return now().monotonic; }}, far_presence_{[this] { return now().monotonic; }};
   ServerDirectory a_{*store_, presence_, [this] { return now(); }}, b_{*store_, presence_, [this] { return now(); }};
+  ServerDirectory far_{*store_, far_presence_, [this] { return now(); }};
 };
 
 TEST_F(Directory, ServersFindEachOtherAndForgetWhoFallsSilent) {
@@ -99,6 +108,40 @@ TEST_F(Directory, WithoutPresenceTheStoreTells) {
   b_.leave();
   a_.refresh(first);
   EXPECT_TRUE(a_.others().empty());
+}
+
+TEST_F(Directory, ServersOfAnotherRegionHaveAnotherPresence) {
+  const auto first = entry("a.test"), second = entry("b.test"), third = entry("c.test");
+  const auto all_say = [&] {
+    a_.refresh(first);
+    b_.refresh(second);
+    far_.refresh(third);
+  };
+  all_say();
+  all_say();
+  EXPECT_EQ(a_.others(), (std::vector{second, third}));
+  EXPECT_EQ(b_.others(), (std::vector{first, third}));
+  EXPECT_EQ(far_.others().size(), 2u);
+
+  auto busy = second;
+  busy.load = 50;
+  ASSERT_TRUE(presence_.set("server/" + to_string(second.id), encode_entry(busy), kServerSilence));
+  a_.refresh(first);
+  EXPECT_EQ(a_.find(second.id), busy) << "presence is newer than the store";
+
+  // Without the store the other region is taken to be as it was, and this one is seen as it is.
+  *store_away_ = true;
+  monotonic_ += kServerSilence + 1s;
+  a_.refresh(first);
+  EXPECT_EQ(a_.others(), std::vector{third});
+  monotonic_ += kDirectoryGrace;
+  a_.refresh(first);
+  EXPECT_TRUE(a_.others().empty());
+  *store_away_ = false;
+  all_say();
+  far_.leave();
+  a_.refresh(first);
+  EXPECT_EQ(a_.others(), std::vector{second});
 }
 
 TEST_F(Directory, AServerThatLeavesIsGoneAtOnce) {

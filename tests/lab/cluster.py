@@ -3,7 +3,7 @@ import base64
 import os
 
 from lab import lab as places
-from lab.databases import CACHE_URL, STORE_URL, Postgres, Redis, postgres_url
+from lab.databases import STORE_URL, Postgres, Redis, postgres_url
 from lab.programs import Server
 
 
@@ -35,7 +35,7 @@ class Cluster:
         self.postgres, self.redis = Postgres(lab.databases), Redis(lab.databases)
         self.postgres.start()
         self.redis.start()
-        shared = ["--store", STORE_URL, "--cache", CACHE_URL, "--sealing-key-file", _make_key(lab), *arguments]
+        shared = ["--store", STORE_URL, "--cache", self.redis.url, "--sealing-key-file", _make_key(lab), *arguments]
         self.a = Server(lab.server, shared=shared)
         self.b = Server(lab.server_b, places.SERVER_B, places.SERVER_B_2, shared=shared)
         for server in self.servers:
@@ -56,16 +56,23 @@ class Cluster:
 
 
 class Regions:
-    """Server `a` at the primary PostgreSQL, server `b` with a read replica beside it; home A reaches `b` alone, home B `a`."""
+    """Server `a` at the primary PostgreSQL, server `b` with a read replica beside it, each with a Redis of its region.
+
+    Home A reaches `b` alone, home B `a`.
+    """
 
     def __init__(self, lab, *arguments):
         self.primary = Postgres(lab.databases)
         self.primary.start()
-        self.replica = Postgres(lab.stranger("databases_b", places.DATABASES_B), places.DATABASES_B, primary=self.primary)
-        self.replica.start()
+        host_b = lab.stranger("databases_b", places.DATABASES_B)
+        self.replica = Postgres(host_b, places.DATABASES_B, primary=self.primary)
+        caches = [Redis(lab.databases), Redis(host_b, places.DATABASES_B)]
+        for database in (self.replica, *caches):
+            database.start()
         shared = ["--store", postgres_url(places.DATABASES, places.DATABASES_B), "--sealing-key-file", _make_key(lab), *arguments]
-        self.a = Server(lab.server, shared=shared)
-        self.b = Server(lab.server_b, places.SERVER_B, places.SERVER_B_2, shared=[*shared, "--store-replica", postgres_url(places.DATABASES_B)])
+        self.a = Server(lab.server, shared=[*shared, "--cache", caches[0].url])
+        self.b = Server(lab.server_b, places.SERVER_B, places.SERVER_B_2,
+                        shared=[*shared, "--cache", caches[1].url, "--store-replica", postgres_url(places.DATABASES_B)])
         for server in self.servers:
             server.start()
         _keep_apart(lab.server, "a")

@@ -14,7 +14,6 @@ from lab.wait import wait_until
 
 POSTGRES_PORT, REDIS_PORT = 5432, 6379
 POSTGRES_USER = "postgres"
-CACHE_URL = f"redis://{places.DATABASES}:{REDIS_PORT}"
 
 
 class Database:
@@ -116,15 +115,16 @@ class Postgres(Database):
 
 
 class Redis(Database):
-    def __init__(self, host):
+    def __init__(self, host, address=places.DATABASES):
         super().__init__(host, "redis")
+        self.address, self.url = address, f"redis://{address}:{REDIS_PORT}"
 
     def _begin(self):
-        return self.host.popen("redis-server", "--bind", places.DATABASES, "--port", REDIS_PORT, "--save", "", "--appendonly", "no", "--protected-mode", "no",
+        return self.host.popen("redis-server", "--bind", self.address, "--port", REDIS_PORT, "--save", "", "--appendonly", "no", "--protected-mode", "no",
                                "--dir", self.dir, log="redis.log")
 
     def _answers(self):
-        return self.host.run("redis-cli", "-h", places.DATABASES, "-p", REDIS_PORT, "ping", check=False).stdout.strip() == "PONG"
+        return self.host.run("redis-cli", "-h", self.address, "-p", REDIS_PORT, "ping", check=False).stdout.strip() == "PONG"
 
 
 def missing():
