@@ -40,7 +40,7 @@ class CommandLine {
     app_.footer(kExamples);
     settings_.declare(schema_);
 
-    run_ = app_.add_subcommand("run", "serve until SIGTERM");
+    run_ = app_.add_subcommand("run", "serve until SIGTERM; at SIGHUP read certificates and revocation lists again");
     schema_.bind_flags(*run_);
     run_->add_option("--config", config_, "TOML file (else HIGGS_CONFIG, else /etc/higgs/bosonserver.toml)");
     run_->add_flag("--print-config", print_, "print the effective configuration and end");

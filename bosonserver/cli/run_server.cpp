@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <iostream>
+#include <stdexcept>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -18,10 +19,19 @@ namespace asio = boost::asio;
 
 namespace {
 
-asio::awaitable<void> wait_for_end(runtime::Signals& signals) {
+void reload(BosonServer& server) {
+  try {
+    server.reload();
+  } catch (const std::runtime_error& error) {
+    runtime::log::error("nothing was read again, what was there stays in use", {{"reason", error.what()}});
+  }
+}
+
+asio::awaitable<void> serve_until_end(BosonServer& server, runtime::Signals& signals) {
   for (;;) {
     const int signal = co_await signals.next();
     if (signal == SIGTERM || signal == SIGINT) co_return;
+    if (signal == SIGHUP) reload(server);
   }
 }
 
@@ -47,7 +57,7 @@ int run_server(const ServerSettings& settings) {
   runtime::notify_ready("serving");
 
   std::exception_ptr failure;
-  auto waiting = wait_for_end(signals);
+  auto waiting = serve_until_end(server, signals);
   asio::co_spawn(context, std::move(waiting), [&](std::exception_ptr error) { failure = error; });
   context.run();
   runtime::notify_stopping();

@@ -16,7 +16,6 @@
 #include "bosonserver/cache/shared_state.h"
 #include "bosonserver/geo/places.h"
 #include "bosonserver/relay/relay_server.h"
-#include "bosonserver/server/client_trust.h"
 #include "bosonserver/server/cluster.h"
 #include "bosonserver/server/front_door.h"
 #include "bosonserver/server/overload_gate.h"
@@ -25,6 +24,7 @@
 #include "bosonserver/server/relay_ledger.h"
 #include "bosonserver/server/relay_meter.h"
 #include "bosonserver/server/scrape.h"
+#include "bosonserver/server/server_tls.h"
 #include "bosonserver/server/server_traces.h"
 #include "bosonserver/server/state_files.h"
 #include "bosonserver/server/store_watch.h"
@@ -70,13 +70,6 @@ runtime::LockFile lock_state(const std::filesystem::path& directory) {
   return std::move(*lock);
 }
 
-net::TlsContext tls_of(const ServerCertificate& certificate, const ServerSettings& settings) {
-  auto context = net::TlsContext::server(certificate.certificate_pem, certificate.private_key_pem);
-  if (!context) throw std::runtime_error("cannot use the certificate: " + context.error().message());
-  ask_for_certificates(*context, settings);
-  return std::move(*context);
-}
-
 RelayOptions relay_options(const ServerSettings& settings) {
   RelayOptions options;
   options.workers = settings.relay_workers;
@@ -109,7 +102,7 @@ class BosonServer::Impl {
       : settings(given),
         clock(time ? std::move(time) : std::function<Now()>(runtime::now)),
         lock(lock_state(settings.state_dir)),
-        certificate(load_or_make_certificate(settings)),
+        tls(load_tls(settings)),
         server_id(load_or_make_server_id(settings.state_dir, random)),
         turn(settings, random),
         store(given_store ? std::move(given_store) : open_store(store_settings(settings))),
@@ -155,8 +148,7 @@ class BosonServer::Impl {
     auto handlers = door->handlers();
     handlers.has_room_for_connection = [this] { return overload.has_memory(OverloadGate::kForConnections); };
     handlers.has_room_for_request = [this] { return overload.has_memory(OverloadGate::kForRequests); };
-    api_http.emplace(io.get_executor(), tls_of(certificate, settings), std::move(handlers), net::HttpServerLimits{},
-                     settings.proxies);
+    api_http.emplace(io.get_executor(), tls.api, std::move(handlers), net::HttpServerLimits{}, settings.proxies);
     overload_watch.emplace(io.get_executor(), overload, settings.overload_policy(), settings.memory_bytes(),
                            OverloadWatch::Sources{.queue = [this] {
                              return static_cast<double>(store_pool.queued()) / static_cast<double>(kStoreQueue);
@@ -185,7 +177,7 @@ class BosonServer::Impl {
       log::info(
           "STUN has one address: peers learn theirs, but not what their NAT does (no tests of mapping and "
           "filtering); a second one is stun.alternate_address");
-    options.sink = turn.start(certificate.certificate_pem, certificate.private_key_pem, random);
+    options.sink = turn.start(tls.turn, random);
     options.external = settings.stun_external_address;
     options.alternate_external = settings.stun_alternate_external_address;
     auto started = StunServer::start(options);
@@ -207,10 +199,22 @@ class BosonServer::Impl {
     if (entry.url.empty() && !api_endpoint.address.is_unspecified()) entry.url = "https://" + api_endpoint.to_string();
     if (entry.url.empty())
       log::info("public_url is not set: other servers of the store, if there are any, hear nothing of this one");
-    entry.pin = certificate.pin;
+    entry.pin = tls.certificate.pin;
     entry.relay_workers = relay->workers();
     entry.stun_port = settings.api.stun_port;
     return entry;
+  }
+
+  void reload() {
+    auto read = load_tls(settings);
+    const bool other_key = read.certificate.pin != tls.certificate.pin;
+    tls = std::move(read);
+    api_http->use(tls.api);
+    turn.use(tls.turn);
+    log::info("certificates were read again", {{"pin", tls.certificate.pin}});
+    if (!other_key) return;
+    log::warn("the certificate has another key: who trusts this server by its pin needs the new one");
+    cluster.change_pin(tls.certificate.pin);
   }
 
   /// Also after a start that failed half way.
@@ -302,7 +306,7 @@ class BosonServer::Impl {
   const WallTime begun = runtime::now().wall;
   SystemRandom random;
   runtime::LockFile lock;
-  ServerCertificate certificate;
+  ServerTls tls;
   const ServerId server_id;
   TurnDesk turn;
   std::unique_ptr<Store> store;
@@ -353,7 +357,8 @@ BosonServer::~BosonServer() { stop(); }
 
 void BosonServer::start() { impl_->start(); }
 void BosonServer::stop() { impl_->stop(); }
-const std::string& BosonServer::pin() const { return impl_->certificate.pin; }
+void BosonServer::reload() { impl_->reload(); }
+const std::string& BosonServer::pin() const { return impl_->tls.certificate.pin; }
 Endpoint BosonServer::api_endpoint() const { return impl_->api_endpoint; }
 Endpoint BosonServer::metrics_endpoint() const { return impl_->metrics_endpoint; }
 Endpoint BosonServer::stun_endpoint() const { return impl_->stun->local(); }

@@ -54,6 +54,13 @@ void Cluster::tell_relay(NodeId node, const std::optional<ServerEntry>& server) 
                           server ? std::optional(relay::ServerRef{server->id, server->relay_workers}) : std::nullopt);
 }
 
+void Cluster::change_pin(std::string pin) {
+  worker_->post([this, pin = std::move(pin)] {
+    self_.pin = pin;
+    announce();
+  });
+}
+
 void Cluster::drain() {
   if (worker_) worker_->post([this] { announce(); });
 }

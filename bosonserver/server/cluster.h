@@ -2,12 +2,13 @@
 // there, and finds the way to nodes of other servers for the relay. A server that stands alone does the same, and finds
 // nobody.
 //
-// Any thread, but for start(), drain() and stop(): the owner's.
+// Any thread, but for start(), change_pin(), drain() and stop(): the owner's.
 #pragma once
 
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include <boost/asio/io_context.hpp>
 
@@ -32,6 +33,8 @@ class Cluster final : public NodeWatch {
   /// From here on the others know of this server. `sessions`: how many the relay may hold.
   void start(boost::asio::io_context& context, Services& services, RelayServer& relay, ServerEntry self,
              std::size_t sessions);
+  /// Of this server's new certificate: the others are told at once.
+  void change_pin(std::string pin);
   /// The relay drains: the others are told at once.
   void drain();
   /// The relay is about to end: it is not called any more, but may still call.

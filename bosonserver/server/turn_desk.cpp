@@ -78,20 +78,19 @@ TurnDesk::TurnDesk(const ServerSettings& settings, RandomSource& random) : setti
 
 TurnDesk::~TurnDesk() = default;
 
-TurnService* TurnDesk::start(const std::string& certificate_pem, const std::string& private_key_pem,
-                             RandomSource& random) {
+TurnService* TurnDesk::start(const net::TlsContext& tls, RandomSource& random) {
   if (!sessions_) return nullptr;
   auto options = options_of(settings_);
-  if (options.tls) {
-    auto context = net::TlsContext::server(certificate_pem, private_key_pem);
-    if (!context) throw std::runtime_error("cannot use the certificate for TURN: " + context.error().message());
-    options.context = std::move(*context);
-  }
+  if (options.tls) options.context = tls;
   const std::string where = tcp_of(settings_).to_string() + " or " + tls_of(settings_).to_string();
   auto made = TurnService::make(std::move(options), *sessions_, random);
   if (!made) throw std::runtime_error("cannot listen on " + where + " (TURN): " + made.error().message());
   service_ = std::move(*made);
   return service_.get();
+}
+
+void TurnDesk::use(const net::TlsContext& tls) {
+  if (service_) service_->use(tls);
 }
 
 void TurnDesk::stop() { service_.reset(); }

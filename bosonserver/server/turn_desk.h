@@ -22,7 +22,9 @@ class TurnDesk final : public TurnControl {
   bool enabled() const noexcept { return sessions_.has_value(); }
   /// Binds the listeners; null if TURN is not enabled. Throws std::runtime_error where an address cannot be bound.
   /// stun_port() must follow before a request is served.
-  TurnService* start(const std::string& certificate_pem, const std::string& private_key_pem, RandomSource& random);
+  TurnService* start(const net::TlsContext& tls, RandomSource& random);
+  /// For the connections that come from now on.
+  void use(const net::TlsContext& tls);
   void stun_port(std::uint16_t port) { udp_port_ = port; }
   void stop();
   TurnSessions::Counters session_counters() const {

@@ -46,6 +46,8 @@ class StreamServer final : private net::FdHandler, private StreamConnection::Own
   /// Begins to accept. The loop and the owner outlive detach().
   void attach(net::EventLoop& loop, Owner& owner);
   void detach() noexcept;
+  /// For the connections that come from now on; of a listener with TLS.
+  void use(const net::TlsContext& tls) { tls_ = tls; }
   void send(const turn::FiveTuple& client, ByteView message);
   std::size_t connections() const noexcept { return connections_.size(); }
   const StreamCounters& counters() const noexcept { return counters_; }

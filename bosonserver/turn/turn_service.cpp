@@ -47,6 +47,11 @@ TurnService::~TurnService() = default;
 std::optional<Endpoint> TurnService::tcp() const { return tcp_ ? std::optional(tcp_->local()) : std::nullopt; }
 std::optional<Endpoint> TurnService::tls() const { return tls_ ? std::optional(tls_->local()) : std::nullopt; }
 
+void TurnService::use(const net::TlsContext& context) {
+  const std::lock_guard lock(mutex_);
+  if (loop_ != nullptr && tls_) loop_->post([this, context] { tls_->use(context); });
+}
+
 void TurnService::revoke(const std::string& username) {
   const std::lock_guard lock(mutex_);
   if (loop_ != nullptr) loop_->post([this, username] { server_.revoke(username); });

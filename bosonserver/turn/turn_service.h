@@ -56,6 +56,8 @@ class TurnService final : public DatagramSink,
 
   std::optional<Endpoint> tcp() const;
   std::optional<Endpoint> tls() const;
+  /// TLS connections that come soon after are served with this.
+  void use(const net::TlsContext& context);
   /// Ends the allocations of that user, soon.
   void revoke(const std::string& username);
   /// As of the end of the last turn of the loop.

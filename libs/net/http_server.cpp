@@ -68,7 +68,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   asio::any_io_executor executor;
   asio::strand<asio::any_io_executor> accept_strand;
   tcp::acceptor acceptor;
-  std::optional<TlsContext> tls;
+  std::optional<TlsContext> tls;  // of the strand
   std::shared_ptr<HttpServerShared> shared;
 
   mutable std::mutex mutex;
@@ -207,6 +207,10 @@ HttpServer::~HttpServer() {
 }
 
 Result<Endpoint> HttpServer::listen(const Endpoint& where) { return impl_->listen(where); }
+
+void HttpServer::use(const TlsContext& tls) {
+  asio::post(impl_->accept_strand, [impl = impl_, tls] { impl->tls = tls; });
+}
 
 asio::awaitable<void> HttpServer::stop(std::chrono::milliseconds grace) {
   const auto impl = impl_;

@@ -72,6 +72,8 @@ class HttpServer {
 
   /// Binds and starts to accept; port 0 takes a free one. Returns the bound endpoint.
   Result<Endpoint> listen(const Endpoint& where);
+  /// The connections that come soon after are served with this; of a server with TLS.
+  void use(const TlsContext& tls);
   /// Stops accepting, closes idle connections, lets running requests end until the deadline, then aborts the rest.
   boost::asio::awaitable<void> stop(std::chrono::milliseconds grace);
   HttpServerStats stats() const;

@@ -66,6 +66,27 @@ class CertificateLogin(LabCase):
         self.assertEqual(self.audit(), before, "it was never spoken with")
         self.assertNotEqual(self.person.vpn("nodes", check=False).returncode, 0)
 
+    def test_a_list_that_comes_later_counts_after_a_reload(self):
+        carol = self.authority.issue("carol")
+        self.server.add_user("carol", PASSWORD)
+        self.assertEqual(self.login(carol).returncode, 0)
+        self.person.connect_detached()
+        self.authority.revoke("carol")
+        pid = self.server.process.pid
+        self.server.reload()
+        wait_until(lambda: "were read again" in self.server.output(), 10, "the server to read its files again")
+        self.assertEqual(self.server.process.pid, pid)
+        self.assertEqual(self.person.exit_address(), NODE_ADDRESS, "the tunnel goes on")
+        done = self.login(carol)
+        self.assertEqual(done.returncode, REFUSED, done.stderr)
+        self.assertIn("refuses the certificate", done.stderr)
+        with open(self.authority.path("ca.crl"), "a", encoding="ascii") as damaged:
+            damaged.write("-----BEGIN X509 CRL-----\n")
+        self.server.reload()
+        wait_until(lambda: "nothing was read again" in self.server.output(), 10, "the server to say that it cannot use the list")
+        self.assertEqual(self.login(self.alice).returncode, 0, "the old ones stay in use")
+        self.authority.list_revoked()
+
     def test_one_of_another_ca_is_refused(self):
         other = Authority(self.lab.client_a, "other")
         done = self.login(other.issue("alice"))

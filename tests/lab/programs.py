@@ -52,6 +52,10 @@ class Program:
         self.process.wait()
         self.process = None
 
+    def reload(self):
+        """SIGHUP."""
+        self.process.send_signal(signal.SIGHUP)
+
     def stop(self):
         """SIGTERM; the program must end by itself, in time and with status 0."""
         if self.process is None:

@@ -1,4 +1,4 @@
-#include "bosonserver/server/client_trust.h"
+#include "bosonserver/server/server_tls.h"
 
 #include <stdexcept>
 
@@ -20,8 +20,6 @@ std::string read(const char* setting, const std::filesystem::path& file) {
   return std::move(*text);
 }
 
-}  // namespace
-
 void ask_for_certificates(net::TlsContext& context, const ServerSettings& settings) {
   if (!settings.client_ca) return;
   net::TlsClientTrust trust{read("tls.client_ca", *settings.client_ca), std::nullopt};
@@ -30,6 +28,21 @@ void ask_for_certificates(net::TlsContext& context, const ServerSettings& settin
   if (!asked && asked.error() == net::TlsError::kBadClientCrl)
     fail("tls.client_crl", *settings.client_crl, asked.error());
   if (!asked) fail("tls.client_ca", *settings.client_ca, asked.error());
+}
+
+net::TlsContext context_of(const ServerCertificate& certificate) {
+  auto context = net::TlsContext::server(certificate.certificate_pem, certificate.private_key_pem);
+  if (!context) throw std::runtime_error("cannot use the certificate: " + context.error().message());
+  return std::move(*context);
+}
+
+}  // namespace
+
+ServerTls load_tls(const ServerSettings& settings) {
+  auto certificate = load_or_make_certificate(settings);
+  auto api = context_of(certificate), turn = context_of(certificate);
+  ask_for_certificates(api, settings);
+  return {std::move(certificate), std::move(api), std::move(turn)};
 }
 
 }  // namespace higgs::boson

@@ -1,0 +1,138 @@
+// Certificates, keys and revocation lists that change while the server serves.
+#include <fstream>
+
+#include "bosonserver/cluster/server_entry.h"
+#include "bosonserver/server/testing/server_fixture.h"
+#include "net/endpoint_convert.h"
+#include "net/testing/certificate_authority.h"
+
+namespace higgs::boson::testing {
+namespace {
+
+namespace asio = boost::asio;
+
+class Reload : public ServerFixture {
+ protected:
+  std::filesystem::path write(const std::string& name, const std::string& text) const {
+    auto path = settings_.state_dir / name;
+    std::ofstream(path) << text;
+    return path;
+  }
+  void write_own(const net::SelfSigned& made) {
+    settings_.certificate = write("own.crt", made.certificate_pem);
+    settings_.private_key = write("own.key", made.private_key_pem);
+  }
+  void write_list() { settings_.client_crl = write("clients.crl", ca_.crl_pem()); }
+  net::HttpClient client_with(const std::string& pin, const std::optional<net::TlsIdentity>& identity = std::nullopt) {
+    net::HttpClientOptions options;
+    options.trust.spki_pins = {pin};
+    options.identity = identity;
+    return net::HttpClient(io_.get_executor(), options);
+  }
+  Result<void> ask(net::HttpClient& client, net::HttpHeaders headers = {}) {
+    auto asking = client.request("GET", origin() + "/healthz", std::move(headers), "");
+    const auto answer = net::testing::run(io_, std::move(asking));
+    if (!answer) return answer.error();
+    return {};
+  }
+  Result<void> ask_once(const std::string& pin, const std::optional<net::TlsIdentity>& identity = std::nullopt) {
+    auto client = client_with(pin, identity);
+    return ask(client);
+  }
+  /// Whether the listener there has the key of that pin.
+  bool shows(const Endpoint& where, const std::string& pin) {
+    asio::ip::tcp::socket socket(io_);
+    socket.connect(net::to_asio(where));
+    const auto context = *net::TlsContext::client({.spki_pins = {pin}, .ca_file = std::nullopt});
+    net::TlsStream stream(std::move(socket), context);
+    stream.expires_after(net::testing::kTestDeadline);
+    auto connecting = stream.connect("boson.test");
+    return net::testing::run(io_, std::move(connecting)).has_value();
+  }
+  Endpoint turn_tls_endpoint() {
+    TestNode node(random_);
+    EXPECT_EQ(outcome(register_node(node)), "200");
+    const auto answer = request_route(token_of(add_user("alice", api::Role::kUser)), routing_request());
+    for (const auto& turn : decoded<api::RoutingResponse>(answer).selected_route.turn)
+      if (turn.urls.starts_with("turns:")) return *Endpoint::parse(turn.urls.substr(6, turn.urls.find('?') - 6));
+    throw std::runtime_error("no TURN over TLS");
+  }
+
+  net::testing::CertificateAuthority ca_;
+};
+
+TEST_F(Reload, AListIsReadAgain) {
+  settings_.client_ca = write("ca.pem", ca_.certificate_pem());
+  write_list();
+  start();
+  const auto alice = ca_.issue(), bob = ca_.issue();
+  auto standing = client_with(server_->pin(), alice);
+  ASSERT_TRUE(ask(standing));
+  ca_.revoke(alice);
+  write_list();
+  EXPECT_TRUE(ask_once(server_->pin(), alice)) << "until it is told";
+  server_->reload();
+  EXPECT_EQ(ask_once(server_->pin(), alice).error(), make_error_code(net::TlsError::kCertificateRefused));
+  EXPECT_TRUE(ask_once(server_->pin(), bob));
+  net::HttpHeaders last;
+  last.set("Connection", "close");
+  ASSERT_TRUE(ask(standing, last)) << "a connection that stands goes on";
+  EXPECT_EQ(ask(standing).error(), make_error_code(net::TlsError::kCertificateRefused))
+      << "its ticket is no way round the list";
+}
+
+TEST_F(Reload, ANewKeyIsShownByEveryListenerAndToldToTheOthers) {
+  const auto first = *net::make_self_signed({"boson.test"}, 30), second = *net::make_self_signed({"boson.test"}, 30);
+  const auto old_pin = *net::spki_pin_of(first.certificate_pem), new_pin = *net::spki_pin_of(second.certificate_pem);
+  write_own(first);
+  start();
+  const auto turn = turn_tls_endpoint();
+  auto standing = client_with(old_pin);
+  ASSERT_TRUE(ask(standing));
+  EXPECT_TRUE(shows(turn, old_pin));
+  write_own(second);
+  server_->reload();
+  EXPECT_EQ(server_->pin(), new_pin);
+  EXPECT_TRUE(ask(standing));
+  EXPECT_TRUE(ask_once(new_pin));
+  EXPECT_FALSE(ask_once(old_pin));
+  // TURN's and the cluster's threads do it a moment later.
+  net::testing::run_until(io_, [&] { return shows(turn, new_pin); });
+  net::testing::run_until(io_, [&] {
+    const auto servers = services().store.servers(0);
+    return servers && servers->size() == 1 && decode_entry(servers->front())->pin == new_pin;
+  });
+}
+
+TEST_F(Reload, WhatCannotBeUsedChangesNothing) {
+  settings_.client_ca = write("ca.pem", ca_.certificate_pem());
+  write_list();
+  const auto first = *net::make_self_signed({"boson.test"}, 30), second = *net::make_self_signed({"boson.test"}, 30);
+  write_own(first);
+  start();
+  const auto pin = server_->pin();
+  const auto alice = ca_.issue();
+  const auto refuses = [&](const std::string& why) {
+    try {
+      server_->reload();
+      ADD_FAILURE() << "it was taken: " << why;
+    } catch (const std::runtime_error& error) {
+      EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(server_->pin(), pin);
+    EXPECT_TRUE(ask_once(pin, alice)) << why;
+  };
+  write_own({second.certificate_pem, first.private_key_pem});
+  refuses("is not that of the certificate");
+  std::filesystem::remove(*settings_.private_key);
+  refuses("own.key");
+  write_own(second);
+  write("clients.crl", "nonsense");
+  refuses("tls.client_crl");
+  write_list();
+  server_->reload();
+  EXPECT_NE(server_->pin(), pin);
+}
+
+}  // namespace
+}  // namespace higgs::boson::testing
