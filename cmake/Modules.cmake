@@ -39,7 +39,7 @@ function(higgs_module name)
       add_test(NAME ${name}.together COMMAND ${name}_test "--gtest_filter=${ARG_TOGETHER}")
       set_tests_properties(${name}.together PROPERTIES LABELS unit TIMEOUT 600)
     endif()
-    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60 ${apart}
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 ${apart}
       PROPERTIES LABELS unit TIMEOUT 300)
   endif()
 endfunction()

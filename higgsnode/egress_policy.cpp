@@ -121,17 +121,17 @@ tunnel::FirewallRules rules_of(const EgressPolicy& policy, const std::string& pr
 }  // namespace
 
 const std::vector<IpPrefix>& always_denied_prefixes() {
-  static const auto prefixes = [] {
+  static const auto kPrefixes = [] {
     std::vector<IpPrefix> parsed;
     for (const char* text : kAlwaysDenied) parsed.push_back(IpPrefix::parse(text).value());
     return parsed;
   }();
-  return prefixes;
+  return kPrefixes;
 }
 
 const std::vector<std::uint16_t>& always_denied_ports() {
-  static const std::vector<std::uint16_t> ports = {25, 465, 587};
-  return ports;
+  static const std::vector<std::uint16_t> kPorts = {25, 465, 587};
+  return kPorts;
 }
 
 std::string chain_prefix(const NodeId& node) { return "HIGGSN-" + to_string(node).substr(0, 6) + "-"; }

@@ -33,9 +33,9 @@ std::optional<IpAddress> primary(const std::vector<tunnel::InterfaceAddress>& ad
     if (best == nullptr || route.metric.value_or(0) < best->metric.value_or(0)) best = &route;
   }
   if (best == nullptr) return std::nullopt;
-  static const auto link_local = IpPrefix::parse("fe80::/10").value();
+  static const auto kLinkLocal = IpPrefix::parse("fe80::/10").value();
   for (const auto& address : addresses) {
-    if (address.ifname == best->ifname && address.address.is_v6() == v6 && !link_local.contains(address.address)) {
+    if (address.ifname == best->ifname && address.address.is_v6() == v6 && !kLinkLocal.contains(address.address)) {
       return address.address;
     }
   }

@@ -133,7 +133,7 @@ Failure failure_of(const ErrorCode& error, const std::string& server) {
   return failure;
 }
 
-ApiClient::ApiClient(boost::asio::any_io_executor executor, const StateDirectory& state, Account account,
+ApiClient::ApiClient(const boost::asio::any_io_executor& executor, const StateDirectory& state, Account account,
                      std::optional<std::uint32_t> mark, std::optional<net::TlsIdentity> identity)
     : state_(state),
       account_(std::move(account)),
@@ -149,10 +149,11 @@ awaitable<Outcome<std::string>> ApiClient::call(std::string method, std::string 
   if (!body.empty()) headers.set("Content-Type", "application/json");
   if (with_token) headers.set("Authorization", "Bearer " + std::string(account_.access_token.reveal()));
   net::set_trace_parent(headers, trace_);
+  const auto target = "/api/v1" + path;
   const auto tries = servers_.origins().size();
   for (std::size_t attempt = 1;; ++attempt) {
     const std::string origin = servers_.choose(runtime::now().monotonic, random_);
-    auto answer = http_.request(method, origin + "/api/v1" + path, headers, body);
+    auto answer = http_.request(method, origin + target, headers, body);
     const auto response = co_await std::move(answer);
     if (response && !is_down(response->status)) servers_.worked(origin);
     if (response && response->status >= 200 && response->status < 300) co_return response->body;

@@ -38,7 +38,7 @@ Failure failure_of(const ErrorCode& error, const std::string& server);
 class ApiClient {
  public:
   /// `mark`: on every socket, so that kill switch and routes let them pass. `identity`: for login_by_certificate().
-  ApiClient(boost::asio::any_io_executor executor, const StateDirectory& state, Account account,
+  ApiClient(const boost::asio::any_io_executor& executor, const StateDirectory& state, Account account,
             std::optional<std::uint32_t> mark, std::optional<net::TlsIdentity> identity = std::nullopt);
   ~ApiClient();
 

@@ -70,7 +70,7 @@ Outcome<void> LocalNetwork::close(bool kill_switch, bool allow_lan) {
 
 Outcome<void> LocalNetwork::lead_into(const TunnelAddresses& tunnel) {
   kill_switch_.tunnel = KillSwitchOptions::Tunnel{tunnel.ifname, tunnel.addresses};
-  if (const auto applied = apply_firewall(); !applied) return applied;
+  if (auto applied = apply_firewall(); !applied) return applied;
   if (const auto applied = routes_.apply(tunnel.ifname); !applied) {
     return Failure::of(applied.error(), "cannot set up the routes");
   }

@@ -87,7 +87,7 @@ bool Heartbeats::flush(Instant now) {
   }
   const std::lock_guard lock(mutex_);
   taken_since_ = written ? now : since;
-  for (auto& [node, heartbeat] : in_flight_) waiting_.try_emplace(node, std::move(heartbeat));
+  for (const auto& [node, heartbeat] : in_flight_) waiting_.try_emplace(node, heartbeat);
   in_flight_.clear();
   return written;
 }

@@ -98,7 +98,7 @@ Result<NodeDirectory::Nodes> NodeDirectory::read_all() {
     for (auto& node : *read) {
       last = node.id;
       carry_over(nodes_, node);
-      nodes.emplace_hint(nodes.end(), node.id, std::make_shared<const NodeRecord>(std::move(node)));
+      nodes.emplace_hint(nodes.end(), *last, std::make_shared<const NodeRecord>(std::move(node)));
     }
   }
   return nodes;

@@ -58,7 +58,7 @@ int run_server(const ServerSettings& settings) {
 
   std::exception_ptr failure;
   auto waiting = serve_until_end(server, signals);
-  asio::co_spawn(context, std::move(waiting), [&](std::exception_ptr error) { failure = error; });
+  asio::co_spawn(context, std::move(waiting), [&](const std::exception_ptr& error) { failure = error; });
   context.run();
   runtime::notify_stopping();
   server.stop();

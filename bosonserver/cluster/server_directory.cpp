@@ -30,7 +30,7 @@ std::vector<ServerEntry> joined(std::vector<ServerEntry> first, const std::vecto
 
 }  // namespace
 
-void ServerDirectory::refresh(ServerEntry self) {
+void ServerDirectory::refresh(const ServerEntry& self) {
   const auto now = clock_();
   {
     const std::lock_guard lock(mutex_);

@@ -27,7 +27,7 @@ class ServerDirectory final : public ClusterView {
       : store_(store), presence_(presence), clock_(std::move(clock)) {}
 
   /// Says what `self` is now, and looks who else is there.
-  void refresh(ServerEntry self);
+  void refresh(const ServerEntry& self);
   /// The others hear at once that this server is gone.
   void leave();
 

@@ -20,7 +20,7 @@ class PlacesOfAddresses : public ::testing::Test {
   ~PlacesOfAddresses() override { std::filesystem::remove_all(directory_); }
 
   std::filesystem::path write(std::string_view content) {
-    const auto path = directory_ / "city.mmdb";
+    auto path = directory_ / "city.mmdb";
     EXPECT_TRUE(runtime::write_file_atomic(path, content));
     return path;
   }

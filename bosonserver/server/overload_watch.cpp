@@ -15,9 +15,9 @@ constexpr double kReturnFrom = 0.6;
 
 }  // namespace
 
-OverloadWatch::OverloadWatch(boost::asio::any_io_executor executor, OverloadGate& gate, const OverloadPolicy& policy,
-                             std::size_t memory_limit_bytes, Sources sources)
-    : timer_(std::move(executor)),
+OverloadWatch::OverloadWatch(const boost::asio::any_io_executor& executor, OverloadGate& gate,
+                             const OverloadPolicy& policy, std::size_t memory_limit_bytes, Sources sources)
+    : timer_(executor),
       gate_(gate),
       guard_(policy),
       memory_limit_bytes_(memory_limit_bytes),

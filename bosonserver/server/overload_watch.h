@@ -22,7 +22,7 @@ class OverloadWatch {
     std::function<std::size_t()> memory_bytes = {};  ///< unset: of this process
   };
 
-  OverloadWatch(boost::asio::any_io_executor executor, OverloadGate& gate, const OverloadPolicy& policy,
+  OverloadWatch(const boost::asio::any_io_executor& executor, OverloadGate& gate, const OverloadPolicy& policy,
                 std::size_t memory_limit_bytes, Sources sources);
 
  private:

@@ -45,7 +45,7 @@ std::vector<std::string> certificate_names(const ServerSettings& settings) {
 std::string load_or_make_key(const std::filesystem::path& file, RandomSource& random) {
   auto text = must(runtime::read_file_if_there(file), "cannot read " + file.string());
   if (text) return std::move(*text);
-  const auto made = to_base64(random.array<kKeyBytes>());
+  auto made = to_base64(random.array<kKeyBytes>());
   must(runtime::write_file_atomic(file, made), "cannot write " + file.string());
   return made;
 }

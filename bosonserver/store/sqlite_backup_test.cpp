@@ -57,7 +57,7 @@ TEST_F(SqliteBackupTest, RefusesWhatIsNoSoundStore) {
   refuses(directory_ / "missing");
   std::ofstream(directory_ / "text") << std::string(10'000, 'x');
   refuses(directory_ / "text");
-  std::ofstream(directory_ / "empty");
+  std::ofstream(directory_ / "empty").flush();
   refuses(directory_ / "empty");
   SQLite::Database(directory_ / "foreign", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE)
       .exec("CREATE TABLE cats (name TEXT); PRAGMA user_version = 1");

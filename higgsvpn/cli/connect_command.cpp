@@ -58,7 +58,7 @@ class ConnectProcess {
     tasks_.spawn("signals", watch_signals());
     Outcome<void> result;
     std::exception_ptr failure;
-    auto done = [&](std::exception_ptr error, Outcome<void> value) {
+    auto done = [&](const std::exception_ptr& error, Outcome<void> value) {
       failure = error;
       result = std::move(value);
       context_.stop();

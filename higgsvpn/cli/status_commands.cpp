@@ -58,7 +58,7 @@ void end_sessions(const StateDirectory& state) {
       co_await runtime::with_deadline(std::move(all), kFarewellDeadline);
       client.close();
     };
-    asio::co_spawn(context, ending, [](std::exception_ptr) {});
+    asio::co_spawn(context, ending, [](const std::exception_ptr&) {});
     context.run();
   }
   (void)state.remember_sessions({});

@@ -40,9 +40,9 @@ std::optional<Bytes> decode(std::string_view text, const DecodeTable& table) {
   std::uint32_t group = 0;
   int bits = 0;
   for (const char c : text) {
-    const int value = table[static_cast<unsigned char>(c)];
+    const std::int8_t value = table[static_cast<unsigned char>(c)];
     if (value < 0) return std::nullopt;
-    group = (group << 6) | static_cast<std::uint32_t>(value);
+    group = (group << 6) | static_cast<std::uint8_t>(value);
     bits += 6;
     if (bits >= 8) {
       bits -= 8;

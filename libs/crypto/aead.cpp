@@ -12,8 +12,8 @@ namespace {
 
 // libsodium picks its code for this CPU in sodium_init(); without it the portable one runs.
 void prepare_sodium() noexcept {
-  static const bool ready = sodium_init() >= 0;
-  HIGGS_ASSERT(ready);
+  static const bool kReady = sodium_init() >= 0;
+  HIGGS_ASSERT(kReady);
 }
 
 ByteArray<12> nonce_of(std::uint64_t counter) noexcept {

@@ -13,35 +13,35 @@ constexpr std::size_t kBlockBytes = 64;
 
 // Looking an algorithm up by name costs more than hashing a short message, so both are looked up once.
 const EVP_MD* hash_algorithm() {
-  static const OpenSslHandle<EVP_MD> algorithm(EVP_MD_fetch(nullptr, "BLAKE2S-256", nullptr));
-  require_openssl(algorithm != nullptr, "EVP_MD_fetch(BLAKE2S-256)");
-  return algorithm.get();
+  static const OpenSslHandle<EVP_MD> kAlgorithm(EVP_MD_fetch(nullptr, "BLAKE2S-256", nullptr));
+  require_openssl(kAlgorithm != nullptr, "EVP_MD_fetch(BLAKE2S-256)");
+  return kAlgorithm.get();
 }
 
 EVP_MAC* mac_algorithm() {
-  static const OpenSslHandle<EVP_MAC> algorithm(EVP_MAC_fetch(nullptr, "BLAKE2SMAC", nullptr));
-  require_openssl(algorithm != nullptr, "EVP_MAC_fetch(BLAKE2SMAC)");
-  return algorithm.get();
+  static const OpenSslHandle<EVP_MAC> kAlgorithm(EVP_MAC_fetch(nullptr, "BLAKE2SMAC", nullptr));
+  require_openssl(kAlgorithm != nullptr, "EVP_MAC_fetch(BLAKE2SMAC)");
+  return kAlgorithm.get();
 }
 
 void hash_into(std::initializer_list<ByteView> parts, std::byte* out) {
-  thread_local const OpenSslHandle<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  require_openssl(context && EVP_DigestInit_ex2(context.get(), hash_algorithm(), nullptr) == 1, "EVP_DigestInit");
+  thread_local const OpenSslHandle<EVP_MD_CTX> kContext(EVP_MD_CTX_new());
+  require_openssl(kContext && EVP_DigestInit_ex2(kContext.get(), hash_algorithm(), nullptr) == 1, "EVP_DigestInit");
   for (const ByteView part : parts) {
-    require_openssl(EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1, "EVP_DigestUpdate");
+    require_openssl(EVP_DigestUpdate(kContext.get(), part.data(), part.size()) == 1, "EVP_DigestUpdate");
   }
-  require_openssl(EVP_DigestFinal_ex(context.get(), as_uchar(out), nullptr) == 1, "EVP_DigestFinal");
+  require_openssl(EVP_DigestFinal_ex(kContext.get(), as_uchar(out), nullptr) == 1, "EVP_DigestFinal");
 }
 
 void mac_into(ByteView key, ByteView message, MutableBytes out) {
   HIGGS_ASSERT(!key.empty() && key.size() <= 32);
-  thread_local const OpenSslHandle<EVP_MAC_CTX> context(EVP_MAC_CTX_new(mac_algorithm()));
+  thread_local const OpenSslHandle<EVP_MAC_CTX> kContext(EVP_MAC_CTX_new(mac_algorithm()));
   std::size_t size = out.size();
   const OSSL_PARAM parameters[] = {OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size), OSSL_PARAM_construct_end()};
   std::size_t written = 0;
-  require_openssl(context && EVP_MAC_init(context.get(), as_uchar(key.data()), key.size(), parameters) == 1 &&
-                      EVP_MAC_update(context.get(), as_uchar(message.data()), message.size()) == 1 &&
-                      EVP_MAC_final(context.get(), as_uchar(out.data()), &written, out.size()) == 1 &&
+  require_openssl(kContext && EVP_MAC_init(kContext.get(), as_uchar(key.data()), key.size(), parameters) == 1 &&
+                      EVP_MAC_update(kContext.get(), as_uchar(message.data()), message.size()) == 1 &&
+                      EVP_MAC_final(kContext.get(), as_uchar(out.data()), &written, out.size()) == 1 &&
                       written == out.size(),
                   "EVP_MAC(BLAKE2SMAC)");
 }

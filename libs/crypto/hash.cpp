@@ -18,9 +18,9 @@ namespace {
 constexpr std::byte kNoKey{};
 
 EVP_MAC* hmac_algorithm() {
-  static const OpenSslHandle<EVP_MAC> algorithm(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-  require_openssl(algorithm != nullptr, "EVP_MAC_fetch(HMAC)");
-  return algorithm.get();
+  static const OpenSslHandle<EVP_MAC> kAlgorithm(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
+  require_openssl(kAlgorithm != nullptr, "EVP_MAC_fetch(HMAC)");
+  return kAlgorithm.get();
 }
 
 /// `context` is of that digest only, so that it is looked up once a thread.
@@ -60,16 +60,16 @@ Sha256Digest hmac_sha256(ByteView key, ByteView message) {
 }
 
 Sha256Digest hmac_sha256_of(ByteView key, std::initializer_list<ByteView> parts) {
-  thread_local const OpenSslHandle<EVP_MAC_CTX> context(EVP_MAC_CTX_new(hmac_algorithm()));
+  thread_local const OpenSslHandle<EVP_MAC_CTX> kContext(EVP_MAC_CTX_new(hmac_algorithm()));
   Sha256Digest digest;
-  hmac_into(context.get(), "SHA256", key, parts, digest);
+  hmac_into(kContext.get(), "SHA256", key, parts, digest);
   return digest;
 }
 
 Sha1Digest hmac_sha1(ByteView key, std::initializer_list<ByteView> parts) {
-  thread_local const OpenSslHandle<EVP_MAC_CTX> context(EVP_MAC_CTX_new(hmac_algorithm()));
+  thread_local const OpenSslHandle<EVP_MAC_CTX> kContext(EVP_MAC_CTX_new(hmac_algorithm()));
   Sha1Digest digest;
-  hmac_into(context.get(), "SHA1", key, parts, digest);
+  hmac_into(kContext.get(), "SHA1", key, parts, digest);
   return digest;
 }
 

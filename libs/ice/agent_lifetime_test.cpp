@@ -13,7 +13,6 @@ using testing::End;
 using testing::Ends;
 using testing::kAddressA;
 using testing::kAddressB;
-using testing::Nat;
 using testing::Sent;
 
 class IceLifetime : public ::testing::Test {

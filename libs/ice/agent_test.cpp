@@ -10,13 +10,11 @@ namespace {
 using namespace std::chrono_literals;
 using testing::at;
 using testing::behind;
-using testing::End;
 using testing::Ends;
 using testing::kAddressA;
 using testing::kAddressB;
 using testing::Nat;
 using testing::options_of;
-using testing::Sent;
 
 TEST(IceAgent, TwoPublicEndsHearEachOther) {
   Ends ends;

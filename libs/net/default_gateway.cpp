@@ -58,7 +58,7 @@ std::optional<DefaultGateway> read_default_gateway() {
 }
 
 bool is_behind_nat(const IpAddress& outside) noexcept {
-  static const auto prefixes = [] {
+  static const auto kPrefixes = [] {
     std::vector<IpPrefix> all;
     for (const auto* text : {"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
                              "172.16.0.0/12", "192.0.0.0/24", "192.168.0.0/16"}) {
@@ -66,7 +66,7 @@ bool is_behind_nat(const IpAddress& outside) noexcept {
     }
     return all;
   }();
-  return std::any_of(prefixes.begin(), prefixes.end(), [&](const auto& prefix) { return prefix.contains(outside); });
+  return std::any_of(kPrefixes.begin(), kPrefixes.end(), [&](const auto& prefix) { return prefix.contains(outside); });
 }
 
 }  // namespace higgs::net

@@ -110,8 +110,8 @@ int tls_sessions = 0;
 int count_tls_sessions() {
   const auto on_new = [](void*, void*, CRYPTO_EX_DATA*, int, long, void*) { ++tls_sessions; };
   const auto on_free = [](void*, void*, CRYPTO_EX_DATA*, int, long, void*) { --tls_sessions; };
-  static const int index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, nullptr, on_new, nullptr, on_free);
-  EXPECT_GE(index, 0);
+  static const int kIndex = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, nullptr, on_new, nullptr, on_free);
+  EXPECT_GE(kIndex, 0);
   return tls_sessions;
 }
 

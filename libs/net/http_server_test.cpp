@@ -230,7 +230,9 @@ TEST_F(HttpServerTest, SilentAndIdleConnectionsEnd) {
 
 TEST_F(HttpServerTest, ReaderWhoDoesNotReadIsCutOff) {
   handlers_.request = [](HttpRequest) -> asio::awaitable<HttpResponse> {
-    co_return HttpResponse{.status = 200, .headers = {}, .body = std::string(64'000'000, 'x')};
+    HttpResponse response;
+    response.body.resize(64'000'000, 'x');
+    co_return response;
   };
   start({.write = milliseconds(50)});
   tcp::socket socket(context_);

@@ -52,9 +52,9 @@ int diagnose_nat(const NatDiagnosis& request) {
   std::optional<Result<stun::BehaviourReport>> result;
   std::exception_ptr failure;
   Endpoint asked;
-  auto done = [&](std::exception_ptr error, Result<stun::BehaviourReport> found) {
+  auto done = [&](std::exception_ptr error, const Result<stun::BehaviourReport>& found) {
     failure = std::move(error);
-    result.emplace(std::move(found));
+    result.emplace(found);
   };
   asio::co_spawn(context, ask(request, asked), done);
   context.run();

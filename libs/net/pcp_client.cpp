@@ -15,12 +15,8 @@ constexpr std::chrono::nanoseconds kRemovalRetransmission = 400ms;
 
 }  // namespace
 
-Client::Client(Instant now, Options options, RandomSource& random)
-    : options_(std::move(options)),
-      random_(random),
-      nonce_(random.array<12>()),
-      next_(now),
-      wished_{IpAddress(), options_.port} {
+Client::Client(Instant now, const Options& options, RandomSource& random)
+    : options_(options), random_(random), nonce_(random.array<12>()), next_(now), wished_{IpAddress(), options_.port} {
   handle_timeout(now);
 }
 

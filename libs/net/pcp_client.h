@@ -34,7 +34,7 @@ class Client {
   /// Whatever a server grants or refuses for, it is asked again within these.
   static constexpr std::chrono::seconds kShortest{30}, kLongest{24 * 3600}, kLongestRefusal{1800};
 
-  Client(Instant now, Options options, RandomSource& random);
+  Client(Instant now, const Options& options, RandomSource& random);
 
   void handle_packet(Instant now, ByteView datagram);
   void handle_timeout(Instant now);

@@ -60,7 +60,7 @@ int destroy(BIO* bio) {
 }
 
 BIO_METHOD* method() {
-  static BIO_METHOD* const made = [] {
+  static BIO_METHOD* const kMade = [] {
     BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "higgs socket");
     if (m == nullptr) throw std::bad_alloc();
     BIO_meth_set_write_ex(m, write_ex);
@@ -69,7 +69,7 @@ BIO_METHOD* method() {
     BIO_meth_set_destroy(m, destroy);
     return m;
   }();
-  return made;
+  return kMade;
 }
 
 }  // namespace

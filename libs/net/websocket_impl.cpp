@@ -397,7 +397,9 @@ void WebSocketConnection::Impl::end() noexcept {
 void WebSocketConnection::Impl::finish(std::uint16_t code, std::string reason) {
   if (state == State::kDone) return;
   end();
-  handler_->on_closed(code, reason);
+  // The handler may destroy this: what it is told must not lie in here.
+  const std::string told = std::move(reason);
+  handler_->on_closed(code, told);
 }
 
 }  // namespace higgs::net

@@ -29,7 +29,7 @@ using namespace std::chrono_literals;
 /// Runs one coroutine to its end and hands on what it throws.
 void run(asio::io_context& context, asio::awaitable<void> task) {
   std::exception_ptr failure;
-  auto done = [&failure](std::exception_ptr error) { failure = error; };
+  auto done = [&failure](const std::exception_ptr& error) { failure = error; };
   asio::co_spawn(context, std::move(task), done);
   context.run();
   if (failure) std::rethrow_exception(failure);

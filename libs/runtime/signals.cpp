@@ -13,7 +13,7 @@ class Signals::Impl {
   boost::asio::signal_set set;
 };
 
-Signals::Signals(boost::asio::any_io_executor executor) : impl_(std::make_unique<Impl>(executor)) {
+Signals::Signals(const boost::asio::any_io_executor& executor) : impl_(std::make_unique<Impl>(executor)) {
   std::signal(SIGPIPE, SIG_IGN);
 }
 Signals::~Signals() = default;

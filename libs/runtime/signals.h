@@ -11,7 +11,7 @@ namespace higgs::runtime {
 class Signals {
  public:
   /// From here on the three no longer end the program; SIGPIPE is ignored.
-  explicit Signals(boost::asio::any_io_executor executor);
+  explicit Signals(const boost::asio::any_io_executor& executor);
   ~Signals();
 
   /// The next signal's number. Throws operation_aborted when cancelled.

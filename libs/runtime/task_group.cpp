@@ -26,7 +26,7 @@ class TaskGroup::Impl {
 
   Impl(asio::any_io_executor e, ErrorHandler handler) : executor(std::move(e)), on_error(std::move(handler)) {}
 
-  void ended(Tasks::iterator task, std::exception_ptr error) {
+  void ended(Tasks::iterator task, const std::exception_ptr& error) {
     const auto held = *task;
     tasks.erase(task);
     if (error) report(held->name, error);
@@ -66,7 +66,7 @@ void TaskGroup::spawn(std::string name, asio::awaitable<void> task) {
   auto entry = std::make_shared<Impl::Task>();
   entry->name = std::move(name);
   const auto position = impl_->tasks.insert(impl_->tasks.end(), entry);
-  auto done = [impl = impl_, position, entry](std::exception_ptr error) { impl->ended(position, error); };
+  auto done = [impl = impl_, position, entry](const std::exception_ptr& error) { impl->ended(position, error); };
   asio::co_spawn(impl_->executor, std::move(task), asio::bind_cancellation_slot(entry->signal.slot(), std::move(done)));
 }
 

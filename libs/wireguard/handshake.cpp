@@ -75,9 +75,9 @@ TransportKeys derive_transport_keys(const SymmetricState& state, bool initiator)
 }  // namespace
 
 SymmetricState initial_state() {
-  static const Blake2sDigest chaining_key = crypto::blake2s({as_bytes(kConstruction)});
-  static const Blake2sDigest hash = crypto::blake2s({chaining_key, as_bytes(kIdentifier)});
-  return {SecretBytes<32>(chaining_key), hash};
+  static const Blake2sDigest kChainingKey = crypto::blake2s({as_bytes(kConstruction)});
+  static const Blake2sDigest kHash = crypto::blake2s({kChainingKey, as_bytes(kIdentifier)});
+  return {SecretBytes<32>(kChainingKey), kHash};
 }
 
 std::optional<InitiatorState> write_initiation(const LocalIdentity& local, const RemoteIdentity& remote,

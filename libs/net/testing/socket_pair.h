@@ -18,12 +18,12 @@ struct SocketPair {
 
 /// Contexts of one self-signed key, made once.
 inline const std::pair<TlsContext, TlsContext>& pinned_contexts() {
-  static const auto contexts = [] {
+  static const auto kContexts = [] {
     const auto made = make_self_signed({"boson.test"}, 30).value();
     return std::pair(TlsContext::server(made.certificate_pem, made.private_key_pem).value(),
                      TlsContext::client({.spki_pins = {*spki_pin_of(made.certificate_pem)}, .ca_file = {}}).value());
   }();
-  return contexts;
+  return kContexts;
 }
 
 inline SocketPair make_socket_pair(bool tls) {

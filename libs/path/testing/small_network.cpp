@@ -83,8 +83,8 @@ void SmallNetwork::move(Host& host, const IpAddress& inside, const IpAddress& ou
 
 void SmallNetwork::rebind(Host& host, const IpAddress& outside) {
   host.outside = outside;
-  host.ports.clear();
-  host.open.clear();
+  host.ports_.clear();
+  host.open_.clear();
 }
 
 void SmallNetwork::map_port(Host& host, bool mapped) {
@@ -234,9 +234,9 @@ std::optional<Endpoint> SmallNetwork::translate(Host& host, unsigned socket, con
   if (host.nat == Nat::kBlocked) return std::nullopt;
   if (host.nat == Nat::kNone) return Endpoint{host.outside, inside};
   const Endpoint key = host.nat == Nat::kSymmetric ? to : Endpoint{};
-  const auto [port, fresh] = host.ports.try_emplace({socket, key}, next_port_);
+  const auto [port, fresh] = host.ports_.try_emplace({socket, key}, next_port_);
   if (fresh) ++next_port_;
-  host.open.insert({port->second, to});
+  host.open_.insert({port->second, to});
   return Endpoint{host.outside, port->second};
 }
 
@@ -269,8 +269,8 @@ void SmallNetwork::deliver(const Endpoint& from, const Endpoint& to, Bytes bytes
       receive(host, to.port == kInsidePort ? kShared : kTurnSocket, from, std::move(bytes));
       return;
     }
-    const bool open = host.open.contains({to.port, from});
-    for (const auto& [key, port] : host.ports) {
+    const bool open = host.open_.contains({to.port, from});
+    for (const auto& [key, port] : host.ports_) {
       if (port != to.port || !(open || (host.mapped && key.first == kShared))) continue;
       receive(host, key.first, from, std::move(bytes));
       return;

@@ -47,8 +47,8 @@ class SmallNetwork final : public turn::Authority, public turn::ServerOutput {
 
    private:
     friend class SmallNetwork;
-    std::map<std::pair<unsigned, Endpoint>, std::uint16_t> ports;  ///< by socket and destination
-    std::set<std::pair<std::uint16_t, Endpoint>> open;             ///< outside port, remote
+    std::map<std::pair<unsigned, Endpoint>, std::uint16_t> ports_;  ///< by socket and destination
+    std::set<std::pair<std::uint16_t, Endpoint>> open_;             ///< outside port, remote
   };
 
   SmallNetwork(std::uint64_t seed, Side client, Side node);
