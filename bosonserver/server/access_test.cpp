@@ -14,8 +14,10 @@ class AccessTest : public ServerFixture {
       tokens_.push_back(token_of(users_.back()));
     }
     const auto ended = Uuid::random(random_).to_string();
-    EXPECT_TRUE(services().store.add_refresh_family(ended, users_[2].id, digest_of_secret(ended), 1, 1'000'000));
-    EXPECT_TRUE(services().store.revoke_refresh_family(digest_of_secret(ended), 2));
+    const auto seconds = unix_seconds(now().wall);
+    EXPECT_TRUE(
+        services().store.add_refresh_family(ended, users_[2].id, digest_of_secret(ended), seconds, seconds + 60));
+    EXPECT_TRUE(services().store.revoke_refresh_family(digest_of_secret(ended), seconds));
     ended_ = access_token(services(), users_[2], ended, now()).text;
     // So that the walk may delete and disable admins without running into the rule of the last one.
     add_user("spare", api::Role::kAdmin);
