@@ -57,8 +57,9 @@ constexpr std::chrono::milliseconds kPasswordWait{2000};
 /// Tunnels first, then requests, then passwords: where processors are short, new work must not take them from what
 /// stands. A step of 5 is about a third of the time (sched(7)).
 constexpr int kControlNice = 10, kPasswordNice = 19;
-/// A storm of logins leaves half of their threads' time to others.
-constexpr double kPasswordRest = 1;
+/// A storm of logins leaves three quarters of their threads' time to others, once it has lasted for this long.
+constexpr double kPasswordRest = 3;
+constexpr std::chrono::milliseconds kPasswordBurst{1000};
 
 runtime::LockFile lock_state(const std::filesystem::path& directory) {
   if (const auto made = runtime::make_private_directory(directory); !made)
@@ -341,7 +342,8 @@ class BosonServer::Impl {
                                        .queued = kPasswordQueue,
                                        .wait = kPasswordWait,
                                        .nice = kPasswordNice,
-                                       .rest = kPasswordRest}};
+                                       .rest = kPasswordRest,
+                                       .burst = kPasswordBurst}};
   OverloadGate overload;
   std::optional<OverloadWatch> overload_watch;
   std::optional<FrontDoor> door;

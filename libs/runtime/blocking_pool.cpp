@@ -11,11 +11,23 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <time.h>
 
 #include "runtime/thread_priority.h"
 
 namespace higgs::runtime {
 namespace asio = boost::asio;
+
+namespace {
+
+/// What the calling thread has had of the processor: neither a pause nor what others took from it.
+std::chrono::nanoseconds thread_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+}  // namespace
 
 class BlockingPool::Impl {
  public:
@@ -73,25 +85,32 @@ class BlockingPool::Impl {
         job = std::move(jobs.front().run);
         jobs.pop_front();
       }
-      const auto begin = Clock::now();
+      const auto begin = thread_time();
       job();
       job = nullptr;
-      if (limits.rest > 0) rest_after(begin);
+      if (limits.rest > 0) rest_from(thread_time() - begin);
     }
   }
 
-  void rest_after(Clock::time_point begin) {
+  void rest_from(std::chrono::nanoseconds work) {
     const auto now = Clock::now();
-    const auto until = now + std::chrono::duration_cast<Clock::duration>((now - begin) * limits.rest);
     std::unique_lock lock(mutex);
+    if (jobs.empty()) {
+      crowded_since.reset();
+      return;
+    }
+    if (!crowded_since) crowded_since = now;
+    if (now - *crowded_since < limits.burst) return;
     // In turn with the others, who rest as well: nobody takes a job that came meanwhile any earlier for it.
-    if (!jobs.empty()) resting.wait_until(lock, until, [this] { return stopping; });
+    const auto until = now + std::chrono::duration_cast<Clock::duration>(work * limits.rest);
+    resting.wait_until(lock, until, [this] { return stopping; });
   }
 
   const BlockingPoolLimits limits;
   mutable std::mutex mutex;
   std::condition_variable wake, resting;
   std::deque<Job> jobs;
+  std::optional<Clock::time_point> crowded_since;  // calls have been left waiting each time that one ended
   std::uint64_t refused = 0;
   bool stopping = false;
   std::vector<std::thread> threads;

@@ -18,9 +18,11 @@ struct BlockingPoolLimits {
   /// While a call has waited longer than this for a thread, further ones are refused. 0: however long.
   std::chrono::milliseconds wait{0};
   int nice = 0;  ///< of the threads
-  /// While more calls wait, a thread rests after each for so many times as long as that took: all that is asked of it
-  /// leaves something of the processor to others.
+  /// While more calls wait, a thread rests after each for so many times the processor time that it took: all that is
+  /// asked of it leaves something of the processor to others.
   double rest = 0;
+  /// Not before calls have waited for this long without a break: a few that come together are served at once.
+  std::chrono::milliseconds burst{0};
 };
 
 class BlockingPool {

@@ -268,6 +268,41 @@ TEST(BlockingPool, WhileOthersWaitAThreadRestsAfterEachCall) {
   run(context, test());
 }
 
+/// How many of three calls are done when nothing more is awaited, with one thread and these limits.
+int done_of_three(BlockingPoolLimits limits, std::chrono::milliseconds asleep) {
+  limits.threads = 1;
+  asio::io_context context;
+  BlockingPool pool(limits);
+  std::latch release(1);
+  std::atomic<int> done = 0;
+  const auto one = [&]() -> asio::awaitable<void> {
+    const auto work = [&] {
+      release.wait();
+      std::this_thread::sleep_for(asleep);
+      return ++done;
+    };
+    co_await pool.run(work);
+  };
+  const auto test = [&]() -> asio::awaitable<void> {
+    TaskGroup group(context.get_executor());
+    for (int i = 0; i < 3; ++i) group.spawn("hashes", one());
+    while (pool.queued() < 2) co_await sleep_for(1ms);
+    release.count_down();
+    co_await group.join(10s);
+  };
+  run(context, test());
+  return done;
+}
+
+TEST(BlockingPool, AFewCallsThatComeTogetherAreNoReasonToRest) {
+  EXPECT_EQ(done_of_three({.rest = 1e9, .burst = 1h}, 0ms), 3);
+}
+
+TEST(BlockingPool, WhereNothingWasWorkedThereIsNothingToRestFrom) {
+  // By the clock it would be 200 s: the process may have stood still meanwhile.
+  EXPECT_EQ(done_of_three({.rest = 1e4}, 20ms), 3);
+}
+
 TEST(BlockingPool, ItsThreadsStandBack) {
   asio::io_context context;
   const int own = thread_nice();
