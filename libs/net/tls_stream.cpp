@@ -155,7 +155,7 @@ asio::awaitable<Result<void>> TlsStream::accept() {
   co_return co_await impl_->handshake();
 }
 
-asio::awaitable<Result<void>> TlsStream::connect(const std::string& host) {
+asio::awaitable<Result<void>> TlsStream::connect(std::string host) {
   if (impl_->context == nullptr) co_return boost::system::in_place_value;
   impl_->make_session();
   SSL_set_connect_state(impl_->io.ssl_);

@@ -149,7 +149,7 @@ class TlsStream {
 
   /// accept() or connect() comes first, and once. Until the peer's first byte an accepting stream holds no session.
   boost::asio::awaitable<Result<void>> accept();
-  boost::asio::awaitable<Result<void>> connect(const std::string& host);
+  boost::asio::awaitable<Result<void>> connect(std::string host);
   /// Before accept(): until the peer has said something; kClosed if it has gone without a word.
   boost::asio::awaitable<Result<void>> wait_for_peer();
   /// Before accept(): what stands in the clear before the handshake. Takes no byte more than `out` has room for.
