@@ -82,6 +82,8 @@ net::HttpResponse store_failure(const ErrorCode& error, std::string_view what) {
   if (error == StoreError::kUnavailable)
     return later(503, "unavailable", "The store does not answer", kStoreRetrySeconds);
   if (error == StoreError::kFull) return later(503, "limit-reached", "A limit of the server is reached", 30);
+  if (error == StoreError::kLastAdmin)
+    return problem_answer(409, "last-admin", "This is the last admin", "make another one first");
   return problem_answer(500, "internal", "Something went wrong", error.message());
 }
 

@@ -73,19 +73,16 @@ std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& gua
 
 /// A login of its own, for as long as the password stays the one that was there when it began.
 net::HttpResponse begin_login(Call& call, LoginGuard& guard, const Way& way, const UserRecord& user) {
-  auto& store = call.services.store;
   const auto family = Uuid::random(call.services.random).to_string();
   const auto refresh_token = random_secret(call.services.random);
   const auto expires_at = call.seconds() + call.services.settings.refresh_lifetime.count();
-  const auto added =
-      store.add_refresh_family(family, user.id, digest_of_secret(refresh_token), call.seconds(), expires_at);
-  if (!added) return store_failure(added.error(), "user");
-  // A password that was changed meanwhile has ended all logins; this one came too late to be among them.
-  const auto present = store.user_by_id(user.id);
-  if (!present || present->password_hash != user.password_hash) {
-    (void)store.revoke_refresh_family(digest_of_secret(refresh_token), call.seconds());
-    call.audit(way.action, guard.object(), "denied");
-    return present ? way.refusal("the account has changed meanwhile") : store_failure(present.error(), "user");
+  // A password that was changed meanwhile has ended all logins; this one would come too late to be among them.
+  const auto added = call.services.store.add_refresh_family(family, user.id, digest_of_secret(refresh_token),
+                                                            call.seconds(), expires_at, user.password_hash);
+  if (!added && added.error() != StoreError::kNotFound) return store_failure(added.error(), "user");
+  if (!added) {
+    call.audit(way.action, guard.object(), "denied: changed meanwhile");
+    return way.refusal("the account has changed meanwhile");
   }
   call.audit_as(guard.account(), way.action, guard.object(), "ok");
   return json_answer(token_response(call, user, family, refresh_token, expires_at));

@@ -25,6 +25,7 @@ enum class Access {
 
 /// Which threads the handler runs on.
 enum class Lane {
+  kLoop,      ///< none: it calls no store and waits for nothing, and answers while every pool is full
   kStore,     ///< the pool for store calls
   kPassword,  ///< a small pool of its own: hashing takes long by design, and must not hold up the rest
 };
@@ -36,7 +37,7 @@ enum class Outage { kRefuse, kGrace };
 
 enum class Listener { kMain, kMetrics };
 
-/// Runs on a pool thread and may call the store.
+/// Runs on a thread of its lane; but for kLoop it may call the store.
 using Handler = net::HttpResponse (*)(Call&);
 
 struct ApiEndpoint {

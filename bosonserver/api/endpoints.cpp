@@ -57,7 +57,7 @@ constexpr auto kEndpoints = std::to_array<ApiEndpoint>({
   {"GET",    "/api/v1/admin/allowlist",           kUser,   kOperator, kNoBody, kList,         kStore,    W::kList,      list_allow_entries},
   {"POST",   "/api/v1/admin/allowlist",           kUser,   kOperator, kBody,   kGeneral,      kStore,    W::kRenewal,   create_allow_entry},
   {"DELETE", "/api/v1/admin/allowlist/{id}",      kUser,   kOperator, kNoBody, kGeneral,      kStore,    W::kRenewal,   delete_allow_entry},
-  {"GET",    "/healthz",                          kPublic, kUserRole, kNoBody, kNone,         kStore,    W::kAlways,    health},
+  {"GET",    "/healthz",                          kPublic, kUserRole, kNoBody, kNone,         kLoop,     W::kAlways,    health},
   {"GET",    "/readyz",                           kPublic, kUserRole, kNoBody, kNone,         kStore,    W::kAlways,    ready},
   {"GET",    "/.well-known/jwks.json",            kPublic, kUserRole, kNoBody, kGeneral,      kStore,    W::kAnonymous, key_set},
   {"GET",    "/openapi.json",                     kPublic, kUserRole, kNoBody, kGeneral,      kStore,    W::kAnonymous, openapi},

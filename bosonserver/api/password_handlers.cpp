@@ -24,10 +24,9 @@ net::HttpResponse change_password(Call& call) {
     return problem_answer(409, "changed-meanwhile", "The password was changed meanwhile");
   if (!changed) return store_failure(changed.error(), "user");
   guard.forget_failures();
-  const auto ended = end_sessions_of(call.services, call.user->id, "password changed", call.seconds());
-  if (!ended) return store_failure(ended.error(), "session");
-  call.audit("password.change", guard.account(), "ok: ended " + std::to_string(*ended) + " sessions");
-  return json_answer(api::PasswordChanged{static_cast<std::uint32_t>(*ended)});
+  sessions_over(call.services, *changed);
+  call.audit("password.change", guard.account(), "ok: ended " + std::to_string(changed->size()) + " sessions");
+  return json_answer(api::PasswordChanged{static_cast<std::uint32_t>(changed->size())});
 }
 
 }  // namespace higgs::boson

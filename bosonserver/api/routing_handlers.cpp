@@ -117,14 +117,15 @@ net::HttpResponse no_node_fits(const Ranking& ranking, const std::map<std::strin
   return problem_answer(problem);
 }
 
-/// Addresses from the node's prefixes and a row for them. kFull: the node has no room.
+/// Addresses from the node's prefixes and a row for them. Fails as Store::add_session does; kFull: the node has no
+/// room.
 Result<SessionRow> open_session(Call& call, const api::RoutingRequest& body, const NodeRecord& node) {
+  SessionTerms terms{{}, call.services.settings.sessions_per_user, node.capabilities.max_connections};
+  if (call.claims && !call.key_name) terms.login = call.claims->family;
   for (int attempt = 0; attempt < kAllocationTries; ++attempt) {
     const auto used = call.services.store.addresses_in_use(node.id);
     if (!used) return used.error();
     const std::set<IpAddress> taken(used->begin(), used->end());
-    const auto sessions = std::count_if(taken.begin(), taken.end(), [](const auto& a) { return a.is_v4(); });
-    if (sessions >= static_cast<std::ptrdiff_t>(node.capabilities.max_connections)) return StoreError::kFull;
     SessionRow session;
     for (const auto& prefix : node.tunnel_prefixes) {
       const auto address = allocate_address(prefix, taken, call.services.random);
@@ -142,7 +143,7 @@ Result<SessionRow> open_session(Call& call, const api::RoutingRequest& body, con
     session.wireguard_key = body.wireguard_public_key;
     session.started_at = call.seconds();
     session.expires_at = call.seconds() + call.services.settings.session_lifetime.count();
-    const auto added = call.services.store.add_session(session);
+    const auto added = call.services.store.add_session(session, terms);
     if (added) return session;
     if (added.error() != StoreError::kExists) return added.error();
   }
@@ -236,12 +237,6 @@ net::HttpResponse request_route(Call& call) {
   if (!body) return invalid_body(body.error());
   const auto origin = call.origin();
   if (!origin) return problem_answer(400, "bad-host", "The Host header is not usable");
-  const auto standing = call.services.store.live_sessions_of_user(call.user->id);
-  if (!standing) return store_failure(standing.error(), "user");
-  if (*standing >= call.services.settings.sessions_per_user)
-    return problem_answer(409, "too-many-sessions", "This account has too many sessions",
-                          "end one, or wait for abandoned ones to expire");
-
   const auto relaying = relaying_of(call);
   if (!relaying) return store_failure(relaying.error(), "user");
   auto query = query_of(call, *body);
@@ -267,8 +262,13 @@ net::HttpResponse request_route(Call& call) {
                                                 relay_servers(call.services, *origin)});
       if (session.error() == StoreError::kKeyTaken)
         return problem_answer(409, "key-taken", "The WireGuard key was used before", "make a new one for each session");
-      if (session.error() != StoreError::kFull) return store_failure(session.error(), "session");
-      ++turned_down["full"];
+      if (session.error() == StoreError::kTooMany)
+        return problem_answer(409, "too-many-sessions", "This account has too many sessions",
+                              "end one, or wait for abandoned ones to expire");
+      if (session.error() == StoreError::kNotFound) return unauthorized("the login has ended");
+      const bool admitted = session.error() != StoreError::kNotAdmitted;
+      if (admitted && session.error() != StoreError::kFull) return store_failure(session.error(), "session");
+      ++turned_down[admitted ? "full" : "not-admitted"];
     }
     if (tried.empty() && ranking->ruled_out.contains(kNoDirectPath))
       return quota_exhausted(quota_period_at(call.seconds()).ends_at);

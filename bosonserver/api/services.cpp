@@ -23,11 +23,8 @@ void session_over(Services& services, SessionId session, relay::CloseReason reas
   services.turn.close_session(session);
 }
 
-Result<std::size_t> end_sessions_of(Services& services, UserId user, const std::string& reason, std::int64_t now) {
-  const auto ended = services.store.end_sessions_of_user(user, reason, now);
-  if (!ended) return ended.error();
-  for (const auto& session : *ended) session_over(services, session, relay::CloseReason::kEnded);
-  return ended->size();
+void sessions_over(Services& services, const std::vector<SessionId>& sessions) {
+  for (const auto& session : sessions) session_over(services, session, relay::CloseReason::kEnded);
 }
 
 void node_changed(Services& services, NodeId node) {

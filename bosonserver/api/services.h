@@ -49,8 +49,7 @@ struct Services {
 
 /// To be called when a session has ended in the store: the relay and TURN follow at once.
 void session_over(Services& services, SessionId session, relay::CloseReason reason);
-/// Ends all tunnels of a user; how many there were.
-Result<std::size_t> end_sessions_of(Services& services, UserId user, const std::string& reason, std::int64_t now);
+void sessions_over(Services& services, const std::vector<SessionId>& sessions);
 /// To be called whenever something of a node changes: lists, cached routes and heartbeats follow at once.
 void node_changed(Services& services, NodeId node);
 /// The same where it is no more than its status, or where its relay link stands.

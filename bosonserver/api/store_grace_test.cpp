@@ -5,6 +5,7 @@
 #include "bosonserver/store/sql_store.h"
 #include "bosonserver/store/sqlite_database.h"
 #include "bosonserver/store/testing/failing_database.h"
+#include "bosonserver/store/testing/records.h"
 
 namespace higgs::boson {
 namespace {
@@ -38,6 +39,7 @@ class StoreGraceTest : public ::testing::Test {
     grace_.emplace(*store_, GraceLimits{2, 2, 2, 2});
     user_ = {UserId(Uuid::random(random_)), "alice", "hash", api::Role::kUser, false, 1};
     EXPECT_TRUE(store_->add_user(user_));
+    EXPECT_TRUE(store_->register_node(node_));
     EXPECT_TRUE(store_->add_refresh_family("login", user_.id, {}, 1, 1'000'000));
   }
   ~StoreGraceTest() override {
@@ -51,6 +53,7 @@ class StoreGraceTest : public ::testing::Test {
     SessionRow session;
     session.id = SessionId(Uuid::random(random_));
     session.user = user_.id;
+    session.node = node_.id;
     session.wireguard_key = crypto::public_key_of(crypto::make_private_key(random_));
     session.address4 = IpAddress::v4(++address_);
     session.expires_at = expires_at;
@@ -65,6 +68,7 @@ class StoreGraceTest : public ::testing::Test {
   std::unique_ptr<Store> store_;
   std::optional<StoreGrace> grace_;
   UserRecord user_;
+  const NodeRecord node_ = testing::make_node(random_);
 };
 
 TEST_F(StoreGraceTest, WhatIsRememberedCountsForFifteenMinutesAndNotLonger) {

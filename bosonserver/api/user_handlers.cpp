@@ -11,11 +11,10 @@ namespace {
 
 api::User shown(const UserRecord& user) { return {user.id, user.name, user.role, user.disabled, user.created_at}; }
 
-std::optional<net::HttpResponse> refuse_last_admin(Call& call, const UserRecord& user) {
-  const auto last = is_last_admin(call.services.store, user);
-  if (!last) return store_failure(last.error(), "user");
-  if (!*last) return std::nullopt;
-  return problem_answer(409, "last-admin", "This is the last admin", "make another one first");
+/// A key acts for its user, and not on it: who has stolen one must not become that user.
+std::optional<net::HttpResponse> refuse_own_account(const Call& call, UserId user) {
+  if (!call.key_name || user != call.user->id) return std::nullopt;
+  return forbidden("an API key has no power over its own account");
 }
 
 /// What an update did, for the audit.
@@ -106,42 +105,33 @@ net::HttpResponse update_user(Call& call) {
   const auto body = call.body<api::UpdateUserRequest>();
   if (!body) return invalid_body(body.error());
   if (body->totp.value_or(false)) return invalid_field("/totp", "can only be false: users enrol themselves");
-  auto user = call.services.store.user_by_id(*id);
+  if (auto refused = refuse_own_account(call, *id)) return std::move(*refused);
+  const auto user = call.services.store.user_by_id(*id);
   if (!user) return store_failure(user.error(), "user");
-  const bool loses_power = body->disabled.value_or(false) || (body->role && *body->role != api::Role::kAdmin);
-  if (loses_power) {
-    if (auto refused = refuse_last_admin(call, *user)) return std::move(*refused);
-  }
+  UserChange change{.role = body->role, .disabled = body->disabled};
+  if (body->password) change.password_hash = call.services.passwords.hash(*body->password);
+  const auto changed = call.services.store.change_user(*id, change, call.seconds());
+  if (!changed) return store_failure(changed.error(), "user");
+  sessions_over(call.services, changed->ended);
   if (body->totp) {
     if (auto refused = remove_totp_of(call, *id)) return std::move(*refused);
   }
   if (body->relay_quota) {
     if (auto refused = set_relay_quota(call, *id, *body->relay_quota)) return std::move(*refused);
   }
-  const bool ends = body->password || (body->disabled.value_or(false) && !user->disabled);
-  if (body->password) user->password_hash = call.services.passwords.hash(*body->password);
-  if (body->role) user->role = *body->role;
-  if (body->disabled) user->disabled = *body->disabled;
-  const auto updated = call.services.store.update_user(*user, ends, call.seconds());
-  if (!updated) return store_failure(updated.error(), "user");
-  Result<std::size_t> ended = 0;
-  if (ends)
-    ended = end_sessions_of(call.services, *id, user->disabled ? "disabled" : "password changed", call.seconds());
-  if (!ended) return store_failure(ended.error(), "session");
-  call.audit("user.update", user->name, outcome_of(*body, *ended));
-  return json_answer(api::UpdatedUser{shown(*user), static_cast<std::uint32_t>(*ended)});
+  call.audit("user.update", user->name, outcome_of(*body, changed->ended.size()));
+  return json_answer(api::UpdatedUser{shown(changed->user), static_cast<std::uint32_t>(changed->ended.size())});
 }
 
 net::HttpResponse delete_user(Call& call) {
   const auto id = call.id<UserId>();
   if (!id) return not_found("user");
+  if (auto refused = refuse_own_account(call, *id)) return std::move(*refused);
   const auto user = call.services.store.user_by_id(*id);
   if (!user) return store_failure(user.error(), "user");
-  if (auto refused = refuse_last_admin(call, *user)) return std::move(*refused);
-  const auto removed = call.services.store.remove_user(*id);
-  if (!removed) return store_failure(removed.error(), "user");
-  if (const auto ended = end_sessions_of(call.services, *id, "removed", call.seconds()); !ended)
-    return store_failure(ended.error(), "session");
+  const auto ended = call.services.store.remove_user(*id, call.seconds());
+  if (!ended) return store_failure(ended.error(), "user");
+  sessions_over(call.services, *ended);
   call.audit("user.delete", user->name, "ok");
   return no_content();
 }

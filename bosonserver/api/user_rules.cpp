@@ -16,19 +16,6 @@ std::optional<std::string> fault_of_user_name(std::string_view name) {
   return std::nullopt;
 }
 
-Result<bool> is_last_admin(Store& store, const UserRecord& user) {
-  if (user.role != api::Role::kAdmin || user.disabled) return false;
-  std::string after;
-  for (;;) {
-    const auto page = store.users(after, kMaxPage);
-    if (!page) return {boost::system::in_place_error, page.error()};
-    for (const auto& other : *page)
-      if (other.id != user.id && other.role == api::Role::kAdmin && !other.disabled) return false;
-    if (page->size() < kMaxPage) return true;
-    after = page->back().name;
-  }
-}
-
 NewInvite make_invite(RandomSource& random, api::Role role, std::uint32_t uses, std::int64_t lifetime_seconds,
                       std::string created_by, std::int64_t now) {
   auto secret = random_secret(random);

@@ -19,9 +19,6 @@ inline constexpr std::chrono::seconds kInviteLifetime{7 * 86400};  ///< where no
 /// What is wrong with the name; nullopt: nothing. Letters, digits and . _ - @ of ASCII, so that no two look alike.
 std::optional<std::string> fault_of_user_name(std::string_view name);
 
-/// Whether nobody could administer the server without this user.
-Result<bool> is_last_admin(Store& store, const UserRecord& user);
-
 struct NewInvite {
   InviteRecord record;
   SecretString secret;  ///< to be shown once

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "bosonserver/store/open_store.h"
+#include "bosonserver/store/testing/records.h"
 #include "crypto/password_hash.h"
 #include "runtime/files.h"
 
@@ -48,6 +49,11 @@ class CommandLineTest : public ::testing::Test {
   }
   std::string state() const { return (directory_ / "state").string(); }
   std::unique_ptr<Store> open() const { return open_store({"sqlite:" + (directory_ / "state" / "store.db").string()}); }
+  NodeId add_node(Store& store) {
+    const auto node = testing::make_node(random_);
+    EXPECT_TRUE(store.register_node(node));
+    return node.id;
+  }
   /// What was printed.
   nlohmann::json json() const { return nlohmann::json::parse(out_); }
 
@@ -129,6 +135,7 @@ TEST_F(CommandLineTest, ManagesUsers) {
   SessionRow session;
   session.id = SessionId(Uuid::random(random_));
   session.user = bob.id;
+  session.node = add_node(*store);
   session.expires_at = 4'000'000'000;
   ASSERT_TRUE(store->add_session(session));
 
@@ -230,13 +237,16 @@ TEST_F(CommandLineTest, ManagesNodesAndSessions) {
   session.node = node.id;
   session.address4 = *IpAddress::parse("10.0.0.2");
   session.expires_at = 4'000'000'000;
-  ASSERT_TRUE(store->add_session(session));
   const auto id = to_string(node.id), session_id = to_string(session.id);
 
   EXPECT_EQ(run({"node", "list", "--json", "--state-dir", state()}), 0);
   EXPECT_EQ(json()[0]["status"], "pending");
   EXPECT_EQ(run({"node", "approve", id, "--state-dir", state()}), 0) << err_;
   EXPECT_EQ(store->node(node.id)->admission, NodeAdmission::kApproved);
+  const UserRecord user{UserId(Uuid::random(random_)), "alice", "hash", api::Role::kUser, false, 1};
+  ASSERT_TRUE(store->add_user(user));
+  session.user = user.id;
+  ASSERT_TRUE(store->add_session(session));
   EXPECT_EQ(run({"session", "list", "--live", "--json", "--state-dir", state()}), 0);
   EXPECT_EQ(json()[0]["sessionId"], session_id);
   EXPECT_EQ(run({"session", "end", session_id, "--state-dir", state()}), 0) << err_;

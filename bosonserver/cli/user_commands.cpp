@@ -60,16 +60,7 @@ SecretString new_password(const std::optional<std::string>& file) {
   return password;
 }
 
-void keep_an_admin(Console& console, const UserRecord& user) {
-  if (must(is_last_admin(console.store(), user)))
-    throw std::runtime_error(user.name + " is the last admin: make another one first");
-}
-
 /// Servers close the relay links of sessions that ended in the store.
-std::size_t end_tunnels(Console& console, const UserRecord& user, const std::string& reason) {
-  return must(console.store().end_sessions_of_user(user.id, reason, console.now())).size();
-}
-
 int say(Console& console, const UserRecord& user, const std::string& text, std::size_t ended) {
   auto json = json_of(user);
   json["endedSessions"] = ended;
@@ -188,13 +179,9 @@ int UserCommands::show(Console& console) const {
 }
 
 int UserCommands::set_disabled(Console& console, bool disabled) const {
-  auto user = console.user(name_);
-  if (disabled) keep_an_admin(console, user);
-  user.disabled = disabled;
-  must(console.store().update_user(user, disabled, console.now()));
-  const auto ended = disabled ? end_tunnels(console, user, "disabled") : 0;
+  const auto changed = must(console.store().change_user(console.user(name_).id, {.disabled = disabled}, console.now()));
   console.audit("user.update", name_, disabled ? "ok: disabled" : "ok: enabled");
-  return say(console, user, (disabled ? "disabled " : "enabled ") + name_, ended);
+  return say(console, changed.user, (disabled ? "disabled " : "enabled ") + name_, changed.ended.size());
 }
 
 int UserCommands::change_password(Console& console) const {
@@ -204,29 +191,23 @@ int UserCommands::change_password(Console& console) const {
     const auto removed = console.store().remove_totp(user.id);
     if (!removed && removed.error() != StoreError::kNotFound) must(removed);
   }
-  must(console.store().change_password(user.id, user.password_hash, hash, true, console.now()));
-  const auto ended = end_tunnels(console, user, "password changed");
+  const auto changed = must(console.store().change_user(user.id, {.password_hash = hash}, console.now()));
   console.audit("user.update", name_, reset_totp_ ? "ok: password, totp removed" : "ok: password");
-  return say(console, user, "changed the password of " + name_, ended);
+  return say(console, user, "changed the password of " + name_, changed.ended.size());
 }
 
 int UserCommands::set_role(Console& console) const {
-  auto user = console.user(name_);
   const auto role = role_of(role_);
-  if (role != api::Role::kAdmin) keep_an_admin(console, user);
-  user.role = role;
-  must(console.store().update_user(user, false, console.now()));
+  const auto changed = must(console.store().change_user(console.user(name_).id, {.role = role}, console.now()));
   console.audit("user.update", name_, "ok: role=" + role_);
-  return say(console, user, name_ + " is " + role_ + " now", 0);
+  return say(console, changed.user, name_ + " is " + role_ + " now", 0);
 }
 
 int UserCommands::remove(Console& console) const {
   const auto user = console.user(name_);
-  keep_an_admin(console, user);
-  must(console.store().remove_user(user.id));
-  const auto ended = end_tunnels(console, user, "removed");
+  const auto ended = must(console.store().remove_user(user.id, console.now()));
   console.audit("user.delete", name_, "ok");
-  return say(console, user, "removed " + name_, ended);
+  return say(console, user, "removed " + name_, ended.size());
 }
 
 int UserCommands::set_quota(Console& console) const {

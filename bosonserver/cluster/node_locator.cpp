@@ -15,7 +15,7 @@ void NodeLocator::link_up(NodeId node) {
     here_.insert(node);
   }
   (void)presence_.set(key_of(node), to_string(self_), kNodePresence);
-  (void)store_.set_node_server(node, self_);
+  save(node, true);
   (void)bus_.publish(std::string(kNodeMovedTopic), to_string(node) + " " + to_string(self_));
 }
 
@@ -26,10 +26,46 @@ void NodeLocator::link_down(NodeId node) {
   }
   // Only what still says this server: the node may have gone on to another.
   (void)presence_.erase(key_of(node), to_string(self_));
-  (void)store_.clear_node_server(node, self_);
+  save(node, false);
+}
+
+bool NodeLocator::save(NodeId node, bool here) {
+  const auto saved = here ? store_.set_node_server(node, self_) : store_.clear_node_server(node, self_);
+  // A node that is not there any more, or is another server's by now, is no reason to try again.
+  const bool missed = !saved && saved.error() == StoreError::kUnavailable;
+  const std::lock_guard lock(mutex_);
+  if (missed)
+    unsaved_.insert(node);
+  else
+    unsaved_.erase(node);
+  return !missed;
+}
+
+void NodeLocator::save_missed() {
+  for (;;) {
+    NodeId node;
+    bool here = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (unsaved_.empty()) return;
+      node = *unsaved_.begin();
+      here = here_.contains(node);
+    }
+    // Who came last at another server has told the store since: only what nobody else holds is claimed.
+    if (here) {
+      const auto said = presence_.get(key_of(node));
+      if (said && *said && **said != to_string(self_)) {
+        const std::lock_guard lock(mutex_);
+        unsaved_.erase(node);
+        continue;
+      }
+    }
+    if (!save(node, here)) return;
+  }
 }
 
 void NodeLocator::refresh(Instant now) {
+  save_missed();
   std::vector<NodeId> nodes;
   {
     const std::lock_guard lock(mutex_);

@@ -30,7 +30,7 @@ class NodeLocator {
   /// Of this server's relay.
   void link_up(NodeId node);
   void link_down(NodeId node);
-  /// To be called often; repeats what is true every kNodePresenceInterval.
+  /// To be called often; repeats what is true every kNodePresenceInterval, and tells the store what it missed.
   void refresh(Instant now);
   /// As this server begins: none of the links that it had before stands.
   void forget_own();
@@ -39,14 +39,18 @@ class NodeLocator {
   std::optional<ServerEntry> locate(NodeId node);
 
  private:
+  bool save(NodeId node, bool here);
+  void save_missed();
+
   Store& store_;
   Presence& presence_;
   EventBus& bus_;
   const ServerDirectory& directory_;
   const ServerId self_;
   std::mutex mutex_;
-  std::set<NodeId> here_;  // guarded by mutex_; bounded by RelayOptions::nodes
-  Instant repeated_{};     // guarded by mutex_
+  std::set<NodeId> here_;     // guarded by mutex_; bounded by RelayOptions::nodes
+  std::set<NodeId> unsaved_;  // guarded by mutex_; of whose coming or going the store has not heard
+  Instant repeated_{};        // guarded by mutex_
 };
 
 /// nullopt for what is no such event.

@@ -11,6 +11,7 @@
 #include "bosonserver/store/open_store.h"
 #include "bosonserver/store/sql_store.h"
 #include "bosonserver/store/testing/failing_database.h"
+#include "bosonserver/store/testing/records.h"
 #include "runtime/log.h"
 
 namespace higgs::boson {
@@ -245,6 +246,31 @@ TEST_F(Locator, AServerThatIsGoneIsNoWay) {
   monotonic_ += kServerSilence + 1s;
   a_.refresh(first_);
   EXPECT_FALSE(at_a_.locate(node_.id));
+}
+
+TEST_F(Locator, TheStoreIsToldLaterWhatItMissed) {
+  const auto other = testing::make_node(random_).id;
+  *store_away_ = true;
+  at_a_.link_up(node_.id);
+  *store_away_ = false;
+  ASSERT_FALSE(store_->node(node_.id)->server);
+  at_a_.refresh(now().monotonic);
+  EXPECT_EQ(store_->node(node_.id)->server, first_.id);
+  *store_away_ = true;
+  at_a_.link_down(node_.id);
+  at_a_.link_down(other);
+  at_a_.refresh(now().monotonic);
+  *store_away_ = false;
+  ASSERT_EQ(store_->node(node_.id)->server, first_.id);
+  at_a_.refresh(now().monotonic);
+  EXPECT_FALSE(store_->node(node_.id)->server);
+  // It has gone on to B while A could not say that it had come.
+  *store_away_ = true;
+  at_a_.link_up(node_.id);
+  *store_away_ = false;
+  at_b_.link_up(node_.id);
+  at_a_.refresh(now().monotonic);
+  EXPECT_EQ(store_->node(node_.id)->server, second_.id);
 }
 
 TEST_F(Locator, EventsAreReadStrictly) {

@@ -49,10 +49,10 @@ TEST_F(AccountApi, WrongPasswordsAndUnknownUsersLookAlike) {
 TEST_F(AccountApi, ALoginCostsTheSameWhoeverItIsFor) {
   settings_.api.lockout.free_failures = 3;
   start();
-  auto disabled = add_user("disabled", api::Role::kUser, crypto::hash_password(SecretString("correct horse"), random_));
+  const auto disabled =
+      add_user("disabled", api::Role::kUser, crypto::hash_password(SecretString("correct horse"), random_));
   add_alice();
-  disabled.disabled = true;
-  ASSERT_TRUE(services().store.update_user(disabled, false, 1));
+  ASSERT_TRUE(services().store.change_user(disabled.id, {.disabled = true}, 1));
   const auto work = [&](const std::string& name, const std::string& password) {
     const auto before = services().passwords.verified();
     const auto answer = login(name, password);

@@ -194,11 +194,15 @@ TEST_F(Background, AFullQueueIs503) {
   FrontDoor door(services(), metrics_, full, other, overload, relay, meter, std::nullopt, traces_);
   net::HttpRequest request;
   request.method = "GET";
-  request.path = "/healthz";
-  auto answering = door.handlers().request(request);
-  const auto answer = net::testing::run(io_, std::move(answering));
-  EXPECT_EQ(outcome(answer), "503 overloaded");
-  EXPECT_TRUE(answer.headers.get("Retry-After"));
+  const auto answer = [&](const std::string& path) {
+    request.path = path;
+    auto answering = door.handlers().request(request);
+    return net::testing::run(io_, std::move(answering));
+  };
+  const auto refused = answer("/readyz");
+  EXPECT_EQ(outcome(refused), "503 overloaded");
+  EXPECT_TRUE(refused.headers.get("Retry-After"));
+  EXPECT_EQ(outcome(answer("/healthz")), "200") << "it lives";
   request.path = "/relay/x";
   auto upgrading = door.handlers().upgrade(request);
   const auto decision = net::testing::run(io_, std::move(upgrading));
@@ -209,6 +213,7 @@ TEST_F(Background, AFullQueueIs503) {
 TEST_F(Background, MetricsHaveAListenerOfTheirOwn) {
   start();
   call("GET", "/healthz");
+  call("GET", "/readyz");
   const auto answer = metrics();
   EXPECT_EQ(answer.rfind("HTTP/1.1 200", 0), 0u) << answer.substr(0, 200);
   EXPECT_NE(answer.find("higgs_http_requests_total{endpoint=\"/healthz\",method=\"GET\",status=\"200\"} 1"),

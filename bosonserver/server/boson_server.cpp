@@ -51,7 +51,7 @@ constexpr std::uint16_t kDefaultPort = 8443;
 /// What requests under way get to end after the drain.
 constexpr std::chrono::milliseconds kStopGrace{2000};
 constexpr std::chrono::milliseconds kDrainPoll{20};
-constexpr std::size_t kStoreQueue = 1024, kPasswordQueue = 64;
+constexpr std::size_t kStoreQueue = 1024, kPasswordQueue = 64, kScrapeQueue = 4;
 /// A client that logs in has waited long enough then to be told to come back.
 constexpr std::chrono::milliseconds kPasswordWait{2000};
 /// Tunnels first, then requests, then passwords: where processors are short, new work must not take them from what
@@ -297,7 +297,7 @@ class BosonServer::Impl {
                                   *worker,  tracing,   begun};
       return scrape(request, metrics, sources);
     };
-    auto running = store_pool.run(work);
+    auto running = scrape_pool.run(work);
     auto response = co_await std::move(running);
     co_return response ? std::move(*response) : net::HttpResponse{503, {}, {}};
   }
@@ -344,6 +344,8 @@ class BosonServer::Impl {
                                        .nice = kPasswordNice,
                                        .rest = kPasswordRest,
                                        .burst = kPasswordBurst}};
+  // Whoever looks what is wrong does not wait behind it.
+  runtime::BlockingPool scrape_pool{{.threads = 1, .queued = kScrapeQueue, .nice = kControlNice}};
   OverloadGate overload;
   std::optional<OverloadWatch> overload_watch;
   std::optional<FrontDoor> door;

@@ -114,13 +114,12 @@ TEST_F(CertificateApi, WhatDoesNotVerifyDoesNotEvenConnect) {
 TEST_F(CertificateApi, UnknownAndDisabledUsersAreRefusedByName) {
   start();
   const auto mallory = ca_.issue({.names = {"mallory"}}), alice = ca_.issue();
-  auto record = add_alice();
+  const auto record = add_alice();
   const auto unknown = log_in_as(mallory);
   EXPECT_EQ(outcome(unknown), "401 certificate-refused");
   EXPECT_EQ(detail(unknown), "there is no user of its name");
   EXPECT_EQ(last_audit(), "anonymous | user:mallory " + proof(mallory) + " | denied: unknown");
-  record.disabled = true;
-  ASSERT_TRUE(services().store.update_user(record, false, 1));
+  ASSERT_TRUE(services().store.change_user(record.id, {.disabled = true}, 1));
   const auto disabled = log_in_as(alice);
   EXPECT_EQ(outcome(disabled), "401 certificate-refused");
   EXPECT_EQ(detail(disabled), "the account is disabled");

@@ -316,13 +316,26 @@ TEST_F(CredentialApi, AnApiKeyActsForItsUserUpToItsRole) {
   EXPECT_EQ(outcome(post("/auth/password", key, R"({"currentPassword":"x","newPassword":"12345678"})")),
             "403 forbidden");
 
-  auto demoted = root;
-  demoted.role = api::Role::kUser;
-  ASSERT_TRUE(services().store.update_user(demoted, false, 1));
+  add_user("other", api::Role::kAdmin);
+  ASSERT_TRUE(services().store.change_user(root.id, {.role = api::Role::kUser}, 1));
   EXPECT_EQ(call("GET", "/api/v1/admin/audit", key).status, 403u) << "nor more than the user may by now";
-  demoted.disabled = true;
-  ASSERT_TRUE(services().store.update_user(demoted, false, 1));
+  ASSERT_TRUE(services().store.change_user(root.id, {.disabled = true}, 1));
   EXPECT_EQ(call("GET", "/api/v1/nodes", key).status, 401u);
+}
+
+TEST_F(CredentialApi, AnApiKeyHasNoPowerOverItsOwnAccount) {
+  start();
+  const auto root = add_user("root", api::Role::kAdmin), other = add_user("other", api::Role::kAdmin);
+  const auto created =
+      decoded<api::CreatedApiKey>(post("/api-keys", token_of(root), R"({"name":"ci","role":"admin"})"));
+  const std::string key(created.key.reveal());
+  const auto own = "/api/v1/users/" + to_string(root.id), others = "/api/v1/users/" + to_string(other.id);
+  for (const auto* change : {R"({"password":"a thief's own"})", R"({"totp":false})", R"({"role":"user"})"})
+    EXPECT_EQ(outcome(call("PATCH", own, key, change)), "403 forbidden") << change;
+  EXPECT_EQ(outcome(call("DELETE", own, key)), "403 forbidden");
+  EXPECT_EQ(services().store.user_by_id(root.id)->password_hash, root.password_hash);
+  EXPECT_EQ(outcome(call("PATCH", others, key, R"({"disabled":true})")), "200");
+  EXPECT_EQ(outcome(call("DELETE", others, key)), "204");
 }
 
 TEST_F(CredentialApi, ApiKeysAreListedWithoutTheirSecretAndEnd) {

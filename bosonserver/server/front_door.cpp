@@ -91,6 +91,10 @@ asio::awaitable<net::HttpResponse> FrontDoor::answer(net::HttpRequest request) {
 
 asio::awaitable<net::HttpResponse> FrontDoor::pass(Passage passage, const net::HttpRequest& request,
                                                    const trace::Span& span) {
+  if (passage.endpoint && passage.endpoint->lane == Lane::kLoop) {
+    auto refused = gateway_.check(passage);
+    co_return refused ? std::move(*refused) : gateway_.handle(passage);
+  }
   const bool hashes = passage.endpoint && passage.endpoint->lane == Lane::kPassword;
   auto first = [this, &passage, hashes] {
     auto refused = gateway_.check(passage);

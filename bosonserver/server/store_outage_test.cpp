@@ -181,9 +181,7 @@ TEST_F(StoreOutage, WhoWasLoggedOutOrDisabledBeforeItStaysOut) {
   EXPECT_EQ(outcome(renew(token)), "503 unavailable");
   *store_away_ = false;
   ASSERT_EQ(outcome(renew()), "200") << "his other login stands";
-  auto disabled = alice_;
-  disabled.disabled = true;
-  ASSERT_TRUE(services().store.update_user(disabled, true, begun_));
+  ASSERT_TRUE(services().store.change_user(alice_.id, {.disabled = true}, begun_));
   wait_for_events();
   lose_store();
   EXPECT_EQ(outcome(renew()), "503 unavailable");

@@ -82,6 +82,22 @@ TEST_P(StoreContract, HeartbeatsAndStatus) {
   EXPECT_EQ(beat(NodeId(), api::NodeStatus::kOnline, 1).error(), StoreError::kNotFound);
 }
 
+TEST_P(StoreContract, AnOlderHeartbeatChangesNothing) {
+  const auto node = add_node();
+  ASSERT_TRUE(store_->record_heartbeat(node, api::NodeStatus::kOnline, {}, *IpAddress::parse("192.0.2.7"), 120));
+  for (const auto status : {api::NodeStatus::kOnline, api::NodeStatus::kDegraded}) {
+    const auto late = store_->record_heartbeat(node, status, {}, *IpAddress::parse("192.0.2.8"), 119);
+    ASSERT_TRUE(late);
+    EXPECT_EQ(late->admission, NodeAdmission::kApproved);
+    const auto kept = store_->node(node);
+    EXPECT_EQ(kept->status, api::NodeStatus::kOnline);
+    EXPECT_EQ(kept->address, *IpAddress::parse("192.0.2.7"));
+    EXPECT_EQ(kept->last_seen, 120);
+  }
+  EXPECT_TRUE(store_->record_heartbeat(node, api::NodeStatus::kDegraded, {}, {}, 120));
+  EXPECT_EQ(store_->node(node)->status, api::NodeStatus::kDegraded) << "of the same second: the later one";
+}
+
 TEST_P(StoreContract, HeartbeatsAreRecordedTogether) {
   std::vector<HeartbeatRecord> heartbeats;
   std::set<NodeId> usual;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,25 @@ struct UserRecord {
   api::Role role = api::Role::kUser;
   bool disabled = false;
   std::int64_t created_at = 0;
+};
+
+/// What of a user is to be another; unset: stays as it is.
+struct UserChange {
+  std::optional<std::string> password_hash = {};
+  std::optional<api::Role> role = {};
+  std::optional<bool> disabled = {};
+};
+
+/// On what a session may be added.
+struct SessionTerms {
+  std::optional<std::string> login = {};  ///< the family of the refresh token that must not be revoked
+  /// Standing at a time, this one among them.
+  std::size_t of_user = std::numeric_limits<std::size_t>::max(), of_node = std::numeric_limits<std::size_t>::max();
+};
+
+struct UserChanged {
+  UserRecord user;                 ///< as it is now
+  std::vector<SessionId> ended{};  ///< with the change
 };
 
 /// What became of a refresh token that was presented.

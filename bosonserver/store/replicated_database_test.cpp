@@ -77,22 +77,12 @@ TEST_F(PostgresReplicaTest, AnswersWhatMayBeOld) {
 TEST_F(PostgresReplicaTest, WhatDecidesIsReadWhereItIsWritten) {
   const auto store = open();
   const auto node = make_node(random_);
-  UserRecord alice{UserId(Uuid::random(random_)), "alice", "$argon2id$x", api::Role::kAdmin, false, 100};
+  const UserRecord alice{UserId(Uuid::random(random_)), "alice", "$argon2id$x", api::Role::kUser, false, 100};
   ASSERT_TRUE(store->register_node(node));
   ASSERT_TRUE(store->add_user(alice));
   ASSERT_TRUE(store->add_refresh_family("f", alice.id, {}, 100, 200));
   replica_.follow(server_);
   replica_.execute("SELECT pg_wal_replay_pause()");
-  ASSERT_TRUE(store->set_node_admission(node.id, NodeAdmission::kBanned));
-  EXPECT_EQ(store->node(node.id)->admission, NodeAdmission::kBanned);
-  EXPECT_EQ(store->nodes_by_id({node.id})->front().admission, NodeAdmission::kBanned);
-  EXPECT_EQ(store->banned_nodes(std::nullopt, 10)->size(), 1u);
-  alice.disabled = true;
-  ASSERT_TRUE(store->update_user(alice, true, 150));
-  EXPECT_TRUE(store->user_by_name("alice")->disabled);
-  EXPECT_TRUE(store->user_by_id(alice.id)->disabled);
-  EXPECT_TRUE(store->users("", 10)->front().disabled) << "it is also asked who the last admin is";
-  EXPECT_FALSE(store->caller_by_login(alice.id, "f")->login_stands);
   SessionRow session;
   session.id = SessionId(Uuid::random(random_));
   session.user = alice.id;
@@ -103,6 +93,15 @@ TEST_F(PostgresReplicaTest, WhatDecidesIsReadWhereItIsWritten) {
   EXPECT_EQ(*store->live_sessions_of_user(alice.id), 1u);
   EXPECT_EQ(store->addresses_in_use(node.id)->size(), 1u);
   EXPECT_TRUE(store->sessions(session.id, 10)) << "what is not there yet is looked for at the primary";
+  ASSERT_TRUE(store->set_node_admission(node.id, NodeAdmission::kBanned));
+  EXPECT_EQ(store->node(node.id)->admission, NodeAdmission::kBanned);
+  EXPECT_EQ(store->nodes_by_id({node.id})->front().admission, NodeAdmission::kBanned);
+  EXPECT_EQ(store->banned_nodes(std::nullopt, 10)->size(), 1u);
+  ASSERT_TRUE(store->change_user(alice.id, {.disabled = true}, 150));
+  EXPECT_TRUE(store->user_by_name("alice")->disabled);
+  EXPECT_TRUE(store->user_by_id(alice.id)->disabled);
+  EXPECT_TRUE(store->users("", 10)->front().disabled);
+  EXPECT_FALSE(store->caller_by_login(alice.id, "f")->login_stands);
   EXPECT_EQ(store->stats().replica->reads, 0u);
 }
 

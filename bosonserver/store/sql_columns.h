@@ -43,6 +43,9 @@ T json_at(const SqlRows& row, int column) {
   return std::move(*decoded);
 }
 
+/// Whether it may serve is decided by one at a time; with SqlAccess::kLocked.
+inline void lock_node(SqlConnection& db, NodeId node) { db.lock("node " + to_string(node)); }
+
 /// The first column of all rows.
 template <class Id>
 std::vector<Id> ids_of(SqlRows& rows) {

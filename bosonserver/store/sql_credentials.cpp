@@ -40,6 +40,15 @@ std::optional<InviteRecord> find_invite(SqlConnection& db, const crypto::Sha256D
   return invite_of(*row);
 }
 
+/// An invite is worth what its maker could still give away. The console's are worth what they say.
+bool maker_stands(SqlConnection& db, const InviteRecord& invite) {
+  constexpr std::string_view kUser = "user:";
+  const std::string_view maker = invite.created_by;
+  if (!maker.starts_with(kUser)) return true;
+  const auto user = sql::find_user(db, sql::kUserByName, maker.substr(kUser.size(), maker.find(' ') - kUser.size()));
+  return user && !user->disabled && user->role >= invite.role;
+}
+
 }  // namespace
 
 Result<Caller> SqlStore::caller_by_login(UserId user, const std::string& family) {
@@ -163,7 +172,7 @@ Result<UserRecord> SqlStore::redeem_invite(const crypto::Sha256Digest& digest, c
                                            std::int64_t now) {
   return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<UserRecord> {
     const auto found = find_invite(db, digest, now);
-    if (!found) return StoreError::kNotFound;
+    if (!found || !maker_stands(db, *found)) return StoreError::kNotFound;
     db.run("UPDATE invites SET uses_left = uses_left - 1 WHERE digest = $1", ByteView(digest));
     auto added = user;
     added.role = found->role;

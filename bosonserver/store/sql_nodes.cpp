@@ -13,7 +13,7 @@ namespace {
 
 #define HIGGS_HEARTBEAT                                                       \
   "UPDATE nodes SET status = $1, metrics = $2, address = $3, last_seen = $4 " \
-  "WHERE id = $5 AND admission <> 'banned'"
+  "WHERE id = $5 AND admission <> 'banned' AND last_seen <= $4"
 #define HIGGS_HEARTBEAT_OUTCOME                \
   " RETURNING admission, heartbeat_interval, " \
   "(SELECT count(*) FROM node_actions WHERE node_id = $5 AND done_at IS NULL)"
@@ -298,7 +298,8 @@ Result<bool> SqlStore::set_node_offline(NodeId id, std::int64_t last_seen) {
 }
 
 Result<void> SqlStore::set_node_admission(NodeId id, NodeAdmission admission) {
-  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<void> {
+    sql::lock_node(db, id);
     if (db.run("UPDATE nodes SET admission = $1 WHERE id = $2", name_of(admission), id) == 0)
       return StoreError::kNotFound;
     const bool banned = admission == NodeAdmission::kBanned;

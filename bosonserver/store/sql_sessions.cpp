@@ -1,5 +1,6 @@
 // Sessions and the tunnel addresses they hold.
 #include "bosonserver/store/sql_call.h"
+#include "bosonserver/store/sql_user_rows.h"
 
 namespace higgs::boson {
 namespace {
@@ -7,6 +8,9 @@ namespace {
 #define HIGGS_SESSION_COLUMNS                                                                                    \
   "id, user_id, node_id, client_id, wireguard_key, address4, address6, path, started_at, expires_at, ended_at, " \
   "end_reason, bytes_to_node, bytes_to_client"
+
+constexpr const char* kLiveOfUser = "SELECT count(*) FROM sessions WHERE user_id = $1 AND ended_at IS NULL";
+constexpr const char* kLiveOfNode = "SELECT count(*) FROM sessions WHERE node_id = $1 AND ended_at IS NULL";
 
 SessionRow session_of(const SqlRows& row) {
   SessionRow session;
@@ -29,8 +33,21 @@ SessionRow session_of(const SqlRows& row) {
 
 }  // namespace
 
-Result<void> SqlStore::add_session(const SessionRow& session) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
+Result<void> SqlStore::add_session(const SessionRow& session, const SessionTerms& terms) {
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<void> {
+    // Whoever ends all of the user's, or bans the node, comes before this one and is seen, or after it and sees it.
+    sql::lock_user(db, session.user);
+    sql::lock_node(db, session.node);
+    if (!sql::any(db, "SELECT 1 FROM users WHERE id = $1 AND disabled = $2", session.user, false))
+      return StoreError::kNotFound;
+    if (terms.login &&
+        !sql::any(db, "SELECT 1 FROM refresh_families WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL",
+                  *terms.login, session.user))
+      return StoreError::kNotFound;
+    if (!sql::any(db, "SELECT 1 FROM nodes WHERE id = $1 AND admission = 'approved'", session.node))
+      return StoreError::kNotAdmitted;
+    if (sql::count(db, kLiveOfUser, session.user) >= terms.of_user) return StoreError::kTooMany;
+    if (sql::count(db, kLiveOfNode, session.node) >= terms.of_node) return StoreError::kFull;
     // The indexes decide, so that two at once cannot both find the place free.
     if (db.run("INSERT INTO sessions (id, user_id, node_id, client_id, wireguard_key, address4, address6, path, "
                "started_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
@@ -64,9 +81,8 @@ Result<std::vector<IpAddress>> SqlStore::addresses_in_use(NodeId node) {
 }
 
 Result<std::size_t> SqlStore::live_sessions_of_user(UserId user) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::size_t> {
-    return sql::count(db, "SELECT count(*) FROM sessions WHERE user_id = $1 AND ended_at IS NULL", user);
-  });
+  return call(SqlAccess::kRead,
+              [&](SqlConnection& db) -> Result<std::size_t> { return sql::count(db, kLiveOfUser, user); });
 }
 
 Result<std::size_t> SqlStore::live_sessions() {
@@ -154,13 +170,6 @@ Result<std::vector<SessionId>> SqlStore::end_sessions_of_node(NodeId node, const
   return end_sessions(
       reason, "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND node_id = $3 RETURNING id",
       now, reason, node);
-}
-
-Result<std::vector<SessionId>> SqlStore::end_sessions_of_user(UserId user, const std::string& reason,
-                                                              std::int64_t now) {
-  return end_sessions(
-      reason, "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND user_id = $3 RETURNING id",
-      now, reason, user);
 }
 
 }  // namespace higgs::boson

@@ -25,14 +25,15 @@ class SqlStore final : public Store {
   Result<UserRecord> user_by_name(std::string_view name) override;
   Result<UserRecord> user_by_id(UserId id) override;
   Result<std::vector<UserRecord>> users(std::string_view after_name, std::size_t limit) override;
-  Result<void> update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) override;
-  Result<void> remove_user(UserId id) override;
-  Result<void> change_password(UserId id, const std::string& before, const std::string& after, bool revoke_tokens,
-                               std::int64_t now) override;
+  Result<UserChanged> change_user(UserId id, const UserChange& change, std::int64_t now) override;
+  Result<std::vector<SessionId>> remove_user(UserId id, std::int64_t now) override;
+  Result<std::vector<SessionId>> change_password(UserId id, const std::string& before, const std::string& after,
+                                                 bool end_logins, std::int64_t now) override;
   Result<Caller> caller_by_login(UserId user, const std::string& family) override;
   Result<KeyCaller> caller_by_key(const crypto::Sha256Digest& key) override;
   Result<void> add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
-                                  std::int64_t now, std::int64_t expires_at) override;
+                                  std::int64_t now, std::int64_t expires_at,
+                                  const std::optional<std::string>& password_hash = {}) override;
   Result<RefreshOutcome> rotate_refresh_token(const crypto::Sha256Digest& token, const crypto::Sha256Digest& successor,
                                               std::int64_t now, std::int64_t expires_at) override;
   Result<UserId> revoke_refresh_family(const crypto::Sha256Digest& token, std::int64_t now) override;
@@ -87,7 +88,7 @@ class SqlStore final : public Store {
   Result<std::vector<ActionRecord>> pending_actions(NodeId node) override;
   Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
                              std::int64_t now) override;
-  Result<void> add_session(const SessionRow& session) override;
+  Result<void> add_session(const SessionRow& session, const SessionTerms& terms = {}) override;
   Result<SessionRow> session(SessionId id) override;
   Result<std::vector<IpAddress>> addresses_in_use(NodeId node) override;
   Result<std::size_t> live_sessions_of_user(UserId user) override;
@@ -101,8 +102,6 @@ class SqlStore final : public Store {
                                                       std::size_t limit) override;
   Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) override;
   Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,
-                                                      std::int64_t now) override;
-  Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
                                                       std::int64_t now) override;
   Result<void> add_audit(const AuditEntry& entry) override;
   Result<std::vector<AuditEntry>> audit(std::optional<std::int64_t> before, std::size_t limit) override;

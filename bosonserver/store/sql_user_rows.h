@@ -29,6 +29,9 @@ inline Result<UserRecord> find_user(SqlConnection& db, std::string_view statemen
   return user_of(*row);
 }
 
+/// What stands or falls with the user is decided by one at a time; with SqlAccess::kLocked.
+inline void lock_user(SqlConnection& db, UserId user) { db.lock("user " + to_string(user)); }
+
 inline void insert_user(SqlConnection& db, const UserRecord& user) {
   db.run("INSERT INTO users (id, name, password_hash, role, disabled, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
          user.id, user.name, user.password_hash, api::to_string(user.role), user.disabled, user.created_at);

@@ -5,8 +5,24 @@
 namespace higgs::boson {
 namespace {
 
-void revoke_families(SqlConnection& db, UserId user, std::int64_t now) {
+constexpr const char* kPasswordChanged = "password changed";
+
+/// All logins and sessions; returns these.
+std::vector<SessionId> end_all_of(SqlConnection& db, UserId user, const std::string& reason, std::int64_t now) {
   db.run("UPDATE refresh_families SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL", now, user);
+  auto ended = sql::ids_of<SessionId>(*db.query(
+      "UPDATE sessions SET ended_at = $1, end_reason = $2 WHERE ended_at IS NULL AND user_id = $3 RETURNING id", now,
+      reason, user));
+  sql::tell(db, StoreEvent::Kind::kSessionsEnded, ended, reason);
+  return ended;
+}
+
+bool is_admin(const UserRecord& user) { return user.role == api::Role::kAdmin && !user.disabled; }
+
+/// Two admins who go at once each see that the other is there, unless one waits.
+bool is_last_admin(SqlConnection& db, UserId user) {
+  db.lock("admins");
+  return !sql::any(db, "SELECT 1 FROM users WHERE role = 'admin' AND disabled = $1 AND id <> $2 LIMIT 1", false, user);
 }
 
 void tell_user(SqlConnection& db, UserId user) { sql::tell(db, StoreEvent::Kind::kUsersChanged, std::vector{user}); }
@@ -39,43 +55,61 @@ Result<std::vector<UserRecord>> SqlStore::users(std::string_view after_name, std
   });
 }
 
-Result<void> SqlStore::update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) {
-  return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
-    if (db.run("UPDATE users SET name = $1, password_hash = $2, role = $3, disabled = $4 WHERE id = $5", user.name,
-               user.password_hash, api::to_string(user.role), user.disabled, user.id) == 0)
-      return StoreError::kNotFound;
-    if (revoke_tokens) revoke_families(db, user.id, now);
-    tell_user(db, user.id);
-    return {};
+Result<UserChanged> SqlStore::change_user(UserId id, const UserChange& change, std::int64_t now) {
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<UserChanged> {
+    sql::lock_user(db, id);
+    auto user = sql::find_user(db, sql::kUserById, id);
+    if (!user) return user.error();
+    const bool was_admin = is_admin(*user);
+    if (change.password_hash) user->password_hash = *change.password_hash;
+    if (change.role) user->role = *change.role;
+    if (change.disabled) user->disabled = *change.disabled;
+    if (was_admin && !is_admin(*user) && is_last_admin(db, id)) return StoreError::kLastAdmin;
+    db.run("UPDATE users SET password_hash = $1, role = $2, disabled = $3 WHERE id = $4", user->password_hash,
+           api::to_string(user->role), user->disabled, id);
+    UserChanged changed{std::move(*user)};
+    if (change.password_hash || change.disabled.value_or(false))
+      changed.ended = end_all_of(db, id, changed.user.disabled ? "disabled" : kPasswordChanged, now);
+    tell_user(db, id);
+    return changed;
   });
 }
 
-Result<void> SqlStore::change_password(UserId id, const std::string& before, const std::string& after,
-                                       bool revoke_tokens, std::int64_t now) {
-  return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
+Result<std::vector<SessionId>> SqlStore::change_password(UserId id, const std::string& before, const std::string& after,
+                                                         bool end_logins, std::int64_t now) {
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<std::vector<SessionId>> {
+    sql::lock_user(db, id);
     if (db.run("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", after, id, before) == 0)
       return StoreError::kNotFound;
-    if (revoke_tokens) {
-      revoke_families(db, id, now);
-      tell_user(db, id);
-    }
-    return {};
+    if (!end_logins) return std::vector<SessionId>();
+    auto ended = end_all_of(db, id, kPasswordChanged, now);
+    tell_user(db, id);
+    return ended;
   });
 }
 
-Result<void> SqlStore::remove_user(UserId id) {
-  return call(SqlAccess::kTogether, [&](SqlConnection& db) -> Result<void> {
-    if (db.run("DELETE FROM users WHERE id = $1", id) == 0) return StoreError::kNotFound;
+Result<std::vector<SessionId>> SqlStore::remove_user(UserId id, std::int64_t now) {
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<std::vector<SessionId>> {
+    sql::lock_user(db, id);
+    const auto user = sql::find_user(db, sql::kUserById, id);
+    if (!user) return user.error();
+    if (is_admin(*user) && is_last_admin(db, id)) return StoreError::kLastAdmin;
+    auto ended = end_all_of(db, id, "removed", now);
+    db.run("DELETE FROM users WHERE id = $1", id);
     db.run("DELETE FROM relay_usage WHERE user_id = $1", id);
     tell_user(db, id);
-    return {};
+    return ended;
   });
 }
 
 Result<void> SqlStore::add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
-                                          std::int64_t now, std::int64_t expires_at) {
-  return call(SqlAccess::kTransaction, [&](SqlConnection& db) -> Result<void> {
-    if (!sql::find_user(db, sql::kUserById, user)) return StoreError::kNotFound;
+                                          std::int64_t now, std::int64_t expires_at,
+                                          const std::optional<std::string>& password_hash) {
+  return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<void> {
+    sql::lock_user(db, user);
+    const auto found = sql::find_user(db, sql::kUserById, user);
+    if (!found) return found.error();
+    if (found->disabled || (password_hash && *password_hash != found->password_hash)) return StoreError::kNotFound;
     db.run("INSERT INTO refresh_families (id, user_id, created_at) VALUES ($1, $2, $3)", family, user, now);
     db.run("INSERT INTO refresh_tokens (digest, family_id, expires_at) VALUES ($1, $2, $3)", ByteView(token), family,
            expires_at);

@@ -30,6 +30,9 @@ enum class StoreError {
   kIdentityTaken,  ///< the node id is another identity's
   kStaleSequence,  ///< a certificate with this or a higher sequence is known
   kFull,           ///< a limit of the table is reached
+  kNotAdmitted,    ///< the node may not serve
+  kTooMany,        ///< as many as one user may have
+  kLastAdmin,      ///< nobody could administer the servers any more
 };
 
 inline constexpr std::size_t kMaxNodes = 100'000;
@@ -64,21 +67,25 @@ class Store {
   virtual Result<UserRecord> user_by_name(std::string_view name) = 0;
   virtual Result<UserRecord> user_by_id(UserId id) = 0;
   virtual Result<std::vector<UserRecord>> users(std::string_view after_name, std::size_t limit) = 0;
-  /// Replaces all but id and creation. Disabling a user, or a new password, revokes all refresh families.
-  virtual Result<void> update_user(const UserRecord& user, bool revoke_tokens, std::int64_t now) = 0;
-  virtual Result<void> remove_user(UserId id) = 0;
-  /// Changes nothing else, and only where the hash is still `before`; kNotFound if not. Revokes all refresh families if
-  /// it is told to.
-  virtual Result<void> change_password(UserId id, const std::string& before, const std::string& after,
-                                       bool revoke_tokens, std::int64_t now) = 0;
+  /// What the change does not name stays, whoever changes that meanwhile. Being disabled, and a new password, end all
+  /// logins and sessions of the user, in the same step. kLastAdmin.
+  virtual Result<UserChanged> change_user(UserId id, const UserChange& change, std::int64_t now) = 0;
+  /// Returns the sessions that end with the user. kLastAdmin.
+  virtual Result<std::vector<SessionId>> remove_user(UserId id, std::int64_t now) = 0;
+  /// Changes nothing else, and only where the hash is still `before`; kNotFound if not. Ends all logins and sessions if
+  /// it is told to, and returns these.
+  virtual Result<std::vector<SessionId>> change_password(UserId id, const std::string& before, const std::string& after,
+                                                         bool end_logins, std::int64_t now) = 0;
 
   // Who calls: asked once for each request. kNotFound: no such user, or no such key.
   virtual Result<Caller> caller_by_login(UserId user, const std::string& family) = 0;
   virtual Result<KeyCaller> caller_by_key(const crypto::Sha256Digest& key) = 0;
 
   // Refresh tokens, by SHA-256.
+  /// kNotFound: the user is gone or disabled, or has not the password any more that is named.
   virtual Result<void> add_refresh_family(const std::string& family, UserId user, const crypto::Sha256Digest& token,
-                                          std::int64_t now, std::int64_t expires_at) = 0;
+                                          std::int64_t now, std::int64_t expires_at,
+                                          const std::optional<std::string>& password_hash = {}) = 0;
   virtual Result<RefreshOutcome> rotate_refresh_token(const crypto::Sha256Digest& token,
                                                       const crypto::Sha256Digest& successor, std::int64_t now,
                                                       std::int64_t expires_at) = 0;
@@ -184,8 +191,10 @@ class Store {
   virtual Result<void> finish_action(NodeId node, const std::string& id, bool ok, const std::string& detail,
                                      std::int64_t now) = 0;
 
-  // Sessions. kKeyTaken: the WireGuard key was used before; kExists: an address is in use on that node.
-  virtual Result<void> add_session(const SessionRow& session) = 0;
+  // Sessions. kKeyTaken: the WireGuard key was used before; kExists: an address is in use on that node; kNotFound: the
+  // user, or the login where one is named, stands no more; kNotAdmitted: the node is not, or no more, approved;
+  // kTooMany: of the user; kFull: the node.
+  virtual Result<void> add_session(const SessionRow& session, const SessionTerms& terms = {}) = 0;
   virtual Result<SessionRow> session(SessionId id) = 0;
   virtual Result<std::vector<IpAddress>> addresses_in_use(NodeId node) = 0;
   virtual Result<std::size_t> live_sessions_of_user(UserId user) = 0;
@@ -202,11 +211,9 @@ class Store {
   /// In the order of ids.
   virtual Result<std::vector<SessionId>> sessions_ended_since(std::int64_t since, std::optional<SessionId> after,
                                                               std::size_t limit) = 0;
-  /// Ends those that have expired (kMaxPage at most), or are a node's or a user's; returns them.
+  /// Ends those that have expired (kMaxPage at most), or are a node's; returns them.
   virtual Result<std::vector<SessionId>> end_expired_sessions(std::int64_t now) = 0;
   virtual Result<std::vector<SessionId>> end_sessions_of_node(NodeId node, const std::string& reason,
-                                                              std::int64_t now) = 0;
-  virtual Result<std::vector<SessionId>> end_sessions_of_user(UserId user, const std::string& reason,
                                                               std::int64_t now) = 0;
 
   // Audit: append-only, each entry chained to the one before it in the transaction that adds it. Newest first; `before`

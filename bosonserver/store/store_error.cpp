@@ -17,6 +17,12 @@ HIGGS_ERROR_CATEGORY(higgs::boson, StoreError, "boson.store") {
       return "a newer key certificate is known";
     case Error::kFull:
       return "a limit is reached";
+    case Error::kNotAdmitted:
+      return "the node is not admitted";
+    case Error::kTooMany:
+      return "as many as one user may have";
+    case Error::kLastAdmin:
+      return "this is the last admin: make another one first";
   }
   return "unknown error";
 }

@@ -40,8 +40,7 @@ TEST(StoreEventsTest, NothingElseIsOne) {
 
 TEST_P(StoreContract, TellsWhatChanged) {
   auto node = make_node();
-  const auto user = UserId(Uuid::random(random_));
-  const auto session = make_session(user, node.id, "10.1.0.2");
+  const auto session = make_session(add_user("alice"), node.id, "10.1.0.2");
   const auto other = subject_->open();
   EventLog log(*store_);
   // On PostgreSQL by another server.
@@ -77,7 +76,7 @@ TEST_P(StoreContract, TellsWhatChanged) {
 }
 
 TEST_P(StoreContract, TellsWhoseLoginsAndKeysAreNotWhatTheyWere) {
-  auto user = make_user("alice");
+  const auto user = make_user("alice");
   const auto other = subject_->open();
   EventLog log(*store_);
   Store& writer = dynamic_cast<SqliteSubject*>(subject_.get()) != nullptr ? *store_ : *other;
@@ -98,19 +97,18 @@ TEST_P(StoreContract, TellsWhoseLoginsAndKeysAreNotWhatTheyWere) {
   told("a key that is gone");
   ASSERT_TRUE(writer.change_password(user.id, user.password_hash, "$argon2id$y", true, 140));
   told("another password");
-  user.disabled = true;
-  ASSERT_TRUE(writer.update_user(user, true, 150));
+  ASSERT_TRUE(writer.change_user(user.id, {.disabled = true}, 150));
   told("a ban");
-  ASSERT_TRUE(writer.remove_user(user.id));
+  ASSERT_TRUE(writer.remove_user(user.id, 160));
   told("the end");
 }
 
 TEST_P(StoreContract, TellsOfManySessionsInFewEvents) {
-  const auto node = NodeId(Uuid::random(random_));
+  const auto user = add_user("alice");
+  const auto node = add_node();
   std::set<Uuid> expected, heard;
   for (std::size_t i = 0; i < kMaxStoreEventIds + 10; ++i) {
-    const auto session =
-        make_session(UserId(), node, "10.1." + std::to_string(i / 200) + "." + std::to_string(i % 200));
+    const auto session = make_session(user, node, "10.1." + std::to_string(i / 200) + "." + std::to_string(i % 200));
     ASSERT_TRUE(store_->add_session(session));
     expected.insert(session.id.value());
   }
@@ -125,8 +123,10 @@ TEST_P(StoreContract, TellsOfManySessionsInFewEvents) {
 }
 
 TEST_P(StoreContract, SaysWhatEndedAndWhoIsBanned) {
-  auto early = make_session(UserId(), NodeId(), "10.1.0.2"), late = make_session(UserId(), NodeId(), "10.1.0.3");
-  const auto standing = make_session(UserId(), NodeId(), "10.1.0.4");
+  const auto user = add_user("alice");
+  const auto node = add_node();
+  const auto early = make_session(user, node, "10.1.0.2"), late = make_session(user, node, "10.1.0.3");
+  const auto standing = make_session(user, node, "10.1.0.4");
   for (const auto& session : {early, late, standing}) ASSERT_TRUE(store_->add_session(session));
   ASSERT_TRUE(store_->end_session(early.id, "ended", 150));
   ASSERT_TRUE(store_->end_session(late.id, "ended", 160));
@@ -135,7 +135,7 @@ TEST_P(StoreContract, SaysWhatEndedAndWhoIsBanned) {
   ASSERT_EQ(first->size(), 1u);
   EXPECT_EQ(store_->sessions_ended_since(100, first->front(), 10)->size(), 1u);
   const auto good = make_node(), bad = make_node();
-  for (const auto& node : {good, bad}) ASSERT_TRUE(store_->register_node(node));
+  for (const auto& one : {good, bad}) ASSERT_TRUE(store_->register_node(one));
   ASSERT_TRUE(store_->set_node_admission(bad.id, NodeAdmission::kBanned));
   EXPECT_EQ(*store_->banned_nodes(std::nullopt, 10), std::vector{bad.id});
   EXPECT_TRUE(store_->banned_nodes(bad.id, 10)->empty());

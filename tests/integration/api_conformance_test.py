@@ -195,9 +195,11 @@ class ApiConformance(unittest.TestCase):
 
     def test_document_and_endpoint_table_agree(self):
         table = json.loads(subprocess.run([binary("bosonserver"), "endpoints", "--json"], check=True, capture_output=True, text=True).stdout)
-        served = {(row["path"], row["method"]): row["access"] for row in table}
-        written = {(path, method): next(iter(operation["security"][0])) if operation.get("security") else "public"
-                   for path, method, operation in self.operations()}
+        served = {(row["path"], row["method"]): (row["access"], row["role"]) for row in table}
+        written = {}
+        for path, method, operation in self.operations():
+            (access, roles), = operation["security"][0].items() if operation.get("security") else [("public", [])]
+            written[path, method] = (access, roles[0] if roles else "")
         self.maxDiff = None
         self.assertEqual(served, written)
 
@@ -338,20 +340,21 @@ class ApiConformance(unittest.TestCase):
 
     def test_every_operation_refuses_what_is_no_token_for_it(self):
         """server/access_test.cpp tries expired ones as well, which nobody can make from outside."""
-        user, node = self.login("root")["accessToken"], self.register()
-        good = {"user": user, "person": user, "node": node["sessionToken"], "relay": node["relayToken"]}
+        users, node = [self.login(name)["accessToken"] for name in ("root", "op", "alice")], self.register()
+        good = {"user": users[0], "person": users[0], "node": node["sessionToken"], "relay": node["relayToken"]}
         stranger, nobody, unsigned = Identity(self.host), str(uuid.UUID(int=1)), base64url(json.dumps({"alg": "none"}).encode())
         for path, method, operation in self.operations():
             access = next(iter((operation.get("security") or [{}])[0]), None)
             # Refused as a WebSocket: access_test.cpp and cascade_gate_test.cpp.
             if access in (None, "certificate", *LINKS):
                 continue
-            header, payload, signature = good[access].split(".")
-            bad = {"tampered": f"{header}.{payload}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}",
-                   "of another key": f"{header}.{payload}.{base64url(stranger.sign(f'{header}.{payload}'.encode()))}",
-                   "unsigned": f"{unsigned}.{payload}.",
-                   "no API key": "hk_" + "A" * 43,
+            bad = {"no API key": "hk_" + "A" * 43,
                    **{f"for {other}": token for other, token in good.items() if token != good[access]}}
+            for number, token in enumerate(users if access in ("user", "person") else [good[access]]):
+                header, payload, signature = token.split(".")
+                bad |= {f"tampered {number}": f"{header}.{payload}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}",
+                        f"of another key {number}": f"{header}.{payload}.{base64url(stranger.sign(f'{header}.{payload}'.encode()))}",
+                        f"unsigned {number}": f"{unsigned}.{payload}."}
             for kind, token in bad.items():
                 with self.subTest(f"{method} {path}: {kind}"):
                     self.exchange(method, path, 401, token=token, id=nobody)

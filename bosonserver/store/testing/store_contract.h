@@ -93,6 +93,16 @@ class StoreContract : public ::testing::TestWithParam<Factory> {
                        std::uint64_t sequence) {
     return testing::make_node(identity, key, sequence);
   }
+  UserId add_user(const std::string& name) {
+    const auto user = make_user(name);
+    EXPECT_TRUE(store_->add_user(user));
+    return user.id;
+  }
+  NodeId add_node() {
+    const auto node = make_node();
+    EXPECT_TRUE(store_->register_node(node));
+    return node.id;
+  }
   SessionRow make_session(UserId user, NodeId node, const std::string& address4) {
     SessionRow session;
     session.id = SessionId(Uuid::random(random_));
