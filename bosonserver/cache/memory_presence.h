@@ -17,6 +17,8 @@ class MemoryPresence final : public Presence {
   explicit MemoryPresence(std::function<Instant()> clock, PresenceLimits limits = {});
 
   Result<void> set(const std::string& key, const std::string& value, std::chrono::milliseconds ttl) override;
+  Result<void> renew(const std::string& directory, const std::vector<std::string>& names, const std::string& value,
+                     std::chrono::milliseconds ttl) override;
   Result<std::optional<std::string>> get(const std::string& key) override;
   Result<bool> erase(const std::string& key, const std::string& only_if_value) override;
   Result<std::vector<Entry>> all(const std::string& directory) override;
@@ -32,6 +34,7 @@ class MemoryPresence final : public Presence {
   };
   /// Without what has ended.
   Directory& directory_locked(const std::string& name);
+  Result<void> set_locked(Directory& directory, const std::string& name, Said said) const;
   static void erase_locked(Directory& directory, std::map<std::string, Said>::iterator entry);
 
   const std::function<Instant()> clock_;

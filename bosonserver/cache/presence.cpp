@@ -18,6 +18,10 @@ HIGGS_ERROR_CATEGORY(higgs::boson, PresenceError, "boson.presence") {
 
 namespace higgs::boson {
 
+bool presence_fits(const std::string& key, const std::string& value) noexcept {
+  return key.size() <= kMaxPresenceKeyBytes && value.size() <= kMaxPresenceValueBytes;
+}
+
 PresenceKey::PresenceKey(std::string_view key) {
   const auto slash = key.find('/');
   HIGGS_ASSERT(slash != key.npos && slash > 0 && slash + 1 < key.size());

@@ -29,6 +29,9 @@ struct PresenceLimits {
 inline constexpr std::size_t kMaxPresenceKeyBytes = 256;
 inline constexpr std::size_t kMaxPresenceValueBytes = 4'096;
 
+/// Neither is too large.
+bool presence_fits(const std::string& key, const std::string& value) noexcept;
+
 class Presence {
  public:
   struct Entry {
@@ -39,6 +42,11 @@ class Presence {
   virtual ~Presence() = default;
   /// True from now on for `ttl` (positive), in place of what was said before. kUnavailable, kTooLarge, kFull.
   virtual Result<void> set(const std::string& key, const std::string& value, std::chrono::milliseconds ttl) = 0;
+  /// Of each name of "directory" that nothing is said of, or this value already: true from now on for `ttl`. What has
+  /// another value keeps it. It costs one round trip, however many they are. An error says that not all of it was done:
+  /// kUnavailable, kTooLarge, kFull.
+  virtual Result<void> renew(const std::string& directory, const std::vector<std::string>& names,
+                             const std::string& value, std::chrono::milliseconds ttl) = 0;
   virtual Result<std::optional<std::string>> get(const std::string& key) = 0;
   /// Only while it still has this value, in one step: who has been replaced takes nothing away. True: it is gone.
   virtual Result<bool> erase(const std::string& key, const std::string& only_if_value) = 0;

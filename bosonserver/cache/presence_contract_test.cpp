@@ -95,6 +95,35 @@ TEST_P(PresenceContract, WhoWasReplacedTakesNothingAway) {
   EXPECT_EQ(presence_.erase("node/never", "").value(), false);
 }
 
+TEST_P(PresenceContract, ManyAreRenewedAtOnceButNotWhatIsAnothers) {
+  ASSERT_TRUE(presence_.set("node/a", "mine", seconds(100)));
+  ASSERT_TRUE(presence_.set("node/b", "another's", seconds(100)));
+  subject_.advance(seconds(60));
+  ASSERT_TRUE(presence_.renew("node", {"a", "b", "c"}, "mine", seconds(100)));
+  EXPECT_EQ(all("node"), (List{"a=mine", "b=another's", "c=mine"}));
+  subject_.advance(seconds(60));
+  EXPECT_EQ(all("node"), (List{"a=mine", "c=mine"}));
+  EXPECT_EQ(get("node/a"), "mine");
+  EXPECT_EQ(get("node/b"), std::nullopt);
+  subject_.advance(seconds(40));
+  EXPECT_EQ(all("node"), List());
+  EXPECT_TRUE(presence_.renew("node", {}, "mine", seconds(100)));
+}
+
+TEST_P(PresenceContract, WhatIsRenewedIsBounded) {
+  ASSERT_TRUE(presence_.renew("node", {"0", "1", "2", "3"}, "x", seconds(100)));
+  EXPECT_EQ(presence_.renew("node", {"4", "5", "6", "0"}, "x", seconds(200)).error(), PresenceError::kFull);
+  EXPECT_EQ(get("node/5"), "x");
+  EXPECT_EQ(get("node/6"), std::nullopt);
+  subject_.advance(seconds(120));
+  EXPECT_EQ(get("node/0"), "x") << "what has room is renewed all the same";
+  EXPECT_EQ(get("node/1"), std::nullopt);
+  EXPECT_EQ(presence_.renew("node", {std::string(kMaxPresenceKeyBytes, 'k')}, "x", seconds(1)).error(),
+            PresenceError::kTooLarge);
+  EXPECT_EQ(presence_.renew("node", {"0"}, std::string(kMaxPresenceValueBytes + 1, 'v'), seconds(1)).error(),
+            PresenceError::kTooLarge);
+}
+
 TEST_P(PresenceContract, ADirectoryListsItsOwn) {
   const std::string odd("x/y\0*[?\r\n", 9);
   ASSERT_TRUE(presence_.set("server/a", "{\"url\":\"…\"}", seconds(100)));
@@ -150,6 +179,17 @@ TEST(RedisPresence, IsSharedAndKeepsNothingForEver) {
   EXPECT_EQ(home.keys(), 0u);
 }
 
+TEST(RedisPresence, RenewsManyWithFewCommands) {
+  testing::RedisHome home;
+  RedisPresence presence(home.redis, home.prefix, {.entries = 1'000, .listed = 1'000});
+  std::vector<std::string> names;
+  for (int i = 0; i < 950; ++i) names.push_back(std::to_string(i));
+  const auto before = home.redis.stats().commands;
+  ASSERT_TRUE(presence.renew("node", names, "x", seconds(100)));
+  EXPECT_EQ(home.redis.stats().commands - before, 10u);
+  EXPECT_EQ(presence.all("node")->size(), names.size());
+}
+
 TEST(RedisPresence, SaysWhenItIsNotKnown) {
   runtime::log::set_level(runtime::log::Level::kOff);
   testing::RedisServer server;
@@ -161,6 +201,7 @@ TEST(RedisPresence, SaysWhenItIsNotKnown) {
   server.kill();
   EXPECT_EQ(presence.get("node/a").error(), PresenceError::kUnavailable);
   EXPECT_EQ(presence.set("node/a", "1", seconds(100)).error(), PresenceError::kUnavailable);
+  EXPECT_EQ(presence.renew("node", {"a", "b"}, "1", seconds(100)).error(), PresenceError::kUnavailable);
   EXPECT_EQ(presence.erase("node/a", "1").error(), PresenceError::kUnavailable);
   EXPECT_EQ(presence.all("node").error(), PresenceError::kUnavailable);
   server.start();

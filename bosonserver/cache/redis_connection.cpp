@@ -50,6 +50,7 @@ class RedisConnection::Impl {
 
   // Any thread.
   void send(const RedisCommand& command, Done done);
+  std::future<Result<RedisReply>> begin(const RedisCommand& command);
   std::optional<RedisError> enqueue(const RedisCommand& command, Done& done);
 
   // The link's thread.
@@ -90,6 +91,14 @@ void RedisConnection::Impl::send(const RedisCommand& command, Done done) {
   ++failures;
   if (*refusal != RedisError::kUnavailable) ++dropped;
   done(*refusal);
+}
+
+std::future<Result<RedisReply>> RedisConnection::Impl::begin(const RedisCommand& command) {
+  // Shared: who waits may be gone before set_value() has returned.
+  const auto promise = std::make_shared<std::promise<Result<RedisReply>>>();
+  auto future = promise->get_future();
+  send(command, [promise](Result<RedisReply> reply) { promise->set_value(std::move(reply)); });
+  return future;
 }
 
 /// Takes `done` only where it returns nullopt.
@@ -245,11 +254,18 @@ void RedisConnection::send(const RedisCommand& command, Done done) { impl_->send
 
 Result<RedisReply> RedisConnection::call(const RedisCommand& command) {
   const runtime::LatencyMeter::Timer timer(impl_->calls);
-  // Shared: the caller may be gone before set_value() has returned.
-  const auto promise = std::make_shared<std::promise<Result<RedisReply>>>();
-  auto future = promise->get_future();
-  impl_->send(command, [promise](Result<RedisReply> reply) { promise->set_value(std::move(reply)); });
-  return future.get();
+  return impl_->begin(command).get();
+}
+
+std::vector<Result<RedisReply>> RedisConnection::call_all(const std::vector<RedisCommand>& commands) {
+  const runtime::LatencyMeter::Timer timer(impl_->calls);
+  std::vector<std::future<Result<RedisReply>>> begun;
+  begun.reserve(commands.size());
+  for (const auto& command : commands) begun.push_back(impl_->begin(command));
+  std::vector<Result<RedisReply>> replies;
+  replies.reserve(commands.size());
+  for (auto& reply : begun) replies.push_back(reply.get());
+  return replies;
 }
 
 bool RedisConnection::connected() const {

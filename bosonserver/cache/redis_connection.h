@@ -53,6 +53,8 @@ class RedisConnection {
   void send(const RedisCommand& command, Done done);
   /// As send(), and waits. Not on the connection's own thread.
   Result<RedisReply> call(const RedisCommand& command);
+  /// As call() of each, but all are under way at once: they cost one round trip, and one deadline at most.
+  std::vector<Result<RedisReply>> call_all(const std::vector<RedisCommand>& commands);
 
   bool connected() const;
   /// False: the time was over.

@@ -64,6 +64,29 @@ class RedisConnectionTest : public ::testing::Test {
   boost::asio::io_context io_;
 };
 
+TEST_F(RedisConnectionTest, ManyCallsAreUnderWayAtOnceAndAnsweredInOrder) {
+  {
+    RedisServer server;
+    const auto connection = connect(server.options());
+    std::vector<RedisCommand> commands;
+    for (int i = 0; i < 200; ++i) commands.push_back(echo(std::to_string(i)));
+    const auto replies = connection->call_all(commands);
+    ASSERT_EQ(replies.size(), commands.size());
+    for (int i = 0; i < 200; ++i) EXPECT_EQ(replies[i].value().text, std::to_string(i));
+    EXPECT_TRUE(connection->call_all({}).empty());
+  }
+  auto silent = std::make_unique<FakeRedis>("");
+  auto options = silent->options();
+  options.command_deadline = std::chrono::hours(1);
+  const auto connection = connect(options);
+  auto calling = std::async(std::launch::async, [&] {
+    return connection->call_all({echo("1"), echo("2"), echo("3")});
+  });
+  EXPECT_TRUE(wait_until([&] { return connection->stats().commands == 3; })) << "none waits for another's answer";
+  silent.reset();
+  for (const auto& reply : calling.get()) EXPECT_EQ(reply.error(), RedisError::kUnavailable);
+}
+
 TEST_F(RedisConnectionTest, EachThreadGetsItsOwnAnswers) {
   RedisServer server;
   const auto connection = connect(server.options());

@@ -1,5 +1,7 @@
 #include "bosonserver/cache/redis_presence.h"
 
+#include <algorithm>
+#include <span>
 #include <utility>
 
 namespace higgs::boson {
@@ -19,6 +21,30 @@ if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[3]) then
   redis.call('PEXPIRE', KEYS[2], ARGV[3])
 end
 return 1)lua";
+
+/// KEYS: the index, the entries. ARGV: value, milliseconds, most entries, the entries' names. How many did not fit.
+constexpr const char* kRenew = R"lua(
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local unfit = 0
+for i = 2, #KEYS do
+  local said, name = redis.call('GET', KEYS[i]), ARGV[i + 2]
+  if not said or said == ARGV[1] then
+    if not redis.call('ZSCORE', KEYS[1], name) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then
+      unfit = unfit + 1
+    else
+      redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+      redis.call('ZADD', KEYS[1], now + ARGV[2], name)
+    end
+  end
+end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return unfit)lua";
+/// Names of one run of it: a script holds up whoever else asks Redis.
+constexpr std::size_t kRenewedTogether = 100;
 
 /// KEYS: the entry, the index. ARGV: name, value.
 constexpr const char* kErase = R"lua(
@@ -52,13 +78,36 @@ RedisPresence::RedisPresence(RedisConnection& redis, std::string prefix, Presenc
     : redis_(redis), prefix_(std::move(prefix)), limits_(limits) {}
 
 Result<void> RedisPresence::set(const std::string& key, const std::string& value, std::chrono::milliseconds ttl) {
-  if (key.size() > kMaxPresenceKeyBytes || value.size() > kMaxPresenceValueBytes) return PresenceError::kTooLarge;
+  if (!presence_fits(key, value)) return PresenceError::kTooLarge;
   const PresenceKey at(key);
   const auto reply = redis_.call({{"EVAL", kSet, "2", entry(key), index(at.directory), at.name, value,
                                    std::to_string(ttl.count()), std::to_string(limits_.entries)},
                                   is_integer});
   if (!reply) return PresenceError::kUnavailable;
   if (reply->integer == 0) return PresenceError::kFull;
+  return {};
+}
+
+Result<void> RedisPresence::renew(const std::string& directory, const std::vector<std::string>& names,
+                                  const std::string& value, std::chrono::milliseconds ttl) {
+  for (const auto& name : names)
+    if (!presence_fits(directory + "/" + name, value)) return PresenceError::kTooLarge;
+  std::vector<RedisCommand> commands;
+  for (std::size_t i = 0; i < names.size(); i += kRenewedTogether) {
+    const std::span some(names.begin() + static_cast<std::ptrdiff_t>(i), std::min(kRenewedTogether, names.size() - i));
+    RedisCommand command{{"EVAL", kRenew, std::to_string(1 + some.size()), index(directory)}, is_integer};
+    for (const auto& name : some) command.words.push_back(entry(directory + "/" + name));
+    for (auto& word : {value, std::to_string(ttl.count()), std::to_string(limits_.entries)})
+      command.words.push_back(word);
+    command.words.insert(command.words.end(), some.begin(), some.end());
+    commands.push_back(std::move(command));
+  }
+  bool full = false;
+  for (const auto& reply : redis_.call_all(commands)) {
+    if (!reply) return PresenceError::kUnavailable;
+    full = full || reply->integer != 0;
+  }
+  if (full) return PresenceError::kFull;
   return {};
 }
 

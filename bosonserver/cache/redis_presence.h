@@ -17,6 +17,8 @@ class RedisPresence final : public Presence {
   RedisPresence(RedisConnection& redis, std::string prefix, PresenceLimits limits = {});
 
   Result<void> set(const std::string& key, const std::string& value, std::chrono::milliseconds ttl) override;
+  Result<void> renew(const std::string& directory, const std::vector<std::string>& names, const std::string& value,
+                     std::chrono::milliseconds ttl) override;
   Result<std::optional<std::string>> get(const std::string& key) override;
   Result<bool> erase(const std::string& key, const std::string& only_if_value) override;
   Result<std::vector<Entry>> all(const std::string& directory) override;

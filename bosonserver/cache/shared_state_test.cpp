@@ -136,6 +136,7 @@ TEST_F(CacheSettingsTest, AnAccountOfItsOwnNeedsNoMoreThanTheManualSays) {
   state.cache().erase("a");
   EXPECT_EQ(state.cache().count("k", seconds(100)).count, 1u);
   EXPECT_TRUE(state.presence().set("node/a", "1", seconds(100)));
+  EXPECT_TRUE(state.presence().renew("node", {"a"}, "1", seconds(100)));
   EXPECT_EQ(state.presence().get("node/a").value(), "1");
   EXPECT_EQ(state.presence().all("node")->size(), 1u);
   EXPECT_TRUE(state.presence().erase("node/a", "1").value());

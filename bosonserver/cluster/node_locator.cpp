@@ -1,11 +1,15 @@
 #include "bosonserver/cluster/node_locator.h"
 
-#include <vector>
+#include <algorithm>
 
 namespace higgs::boson {
 namespace {
 
-std::string key_of(NodeId node) { return "node/" + to_string(node); }
+constexpr const char* kDirectory = "node";
+/// Each costs a call of presence and one of the store.
+constexpr std::size_t kSavedTogether = 50;
+
+std::string key_of(NodeId node) { return std::string(kDirectory) + "/" + to_string(node); }
 
 }  // namespace
 
@@ -41,13 +45,13 @@ bool NodeLocator::save(NodeId node, bool here) {
   return !missed;
 }
 
-void NodeLocator::save_missed() {
-  for (;;) {
+bool NodeLocator::save_missed() {
+  for (std::size_t tried = 0; tried < kSavedTogether; ++tried) {
     NodeId node;
     bool here = false;
     {
       const std::lock_guard lock(mutex_);
-      if (unsaved_.empty()) return;
+      if (unsaved_.empty()) return false;
       node = *unsaved_.begin();
       here = here_.contains(node);
     }
@@ -60,25 +64,39 @@ void NodeLocator::save_missed() {
         continue;
       }
     }
-    if (!save(node, here)) return;
+    if (!save(node, here)) return false;
   }
+  return true;
 }
 
 void NodeLocator::refresh(Instant now) {
-  save_missed();
+  const auto nodes = due(now);
+  if (nodes.empty()) return;
+  std::vector<std::string> names;
+  names.reserve(nodes.size());
+  for (const auto& node : nodes) names.push_back(to_string(node));
+  // A link that is half open here may stand elsewhere by now: who came last is right.
+  const auto renewed = presence_.renew(kDirectory, names, to_string(self_), kNodePresence);
+  if (!renewed && renewed.error() == PresenceError::kUnavailable) return;
+  const std::lock_guard lock(mutex_);
+  repeated_ = now;
+  repeated_last_ = nodes.back();
+}
+
+/// Whose turn it is: each node's comes once in kNodePresenceInterval.
+std::vector<NodeId> NodeLocator::due(Instant now) {
+  const std::lock_guard lock(mutex_);
+  constexpr auto kInterval = std::chrono::milliseconds(kNodePresenceInterval).count();
+  const auto passed = std::chrono::floor<std::chrono::milliseconds>(now - repeated_).count();
+  const auto share = static_cast<std::size_t>(std::min(passed, kInterval));
+  const auto count = (here_.size() * share + kInterval - 1) / kInterval;
   std::vector<NodeId> nodes;
-  {
-    const std::lock_guard lock(mutex_);
-    if (now - repeated_ < kNodePresenceInterval) return;
-    repeated_ = now;
-    nodes.assign(here_.begin(), here_.end());
+  nodes.reserve(count);
+  for (auto next = here_.upper_bound(repeated_last_); nodes.size() < count; ++next) {
+    if (next == here_.end()) next = here_.begin();
+    nodes.push_back(*next);
   }
-  for (const auto& node : nodes) {
-    // A link that is half open here may stand elsewhere by now: who came last is right.
-    const auto said = presence_.get(key_of(node));
-    if (!said) return;
-    if (!*said || **said == to_string(self_)) (void)presence_.set(key_of(node), to_string(self_), kNodePresence);
-  }
+  return nodes;
 }
 
 void NodeLocator::forget_own() { (void)store_.clear_nodes_of_server(self_); }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "base/time.h"
 #include "bosonserver/cache/event_bus.h"
@@ -30,8 +31,11 @@ class NodeLocator {
   /// Of this server's relay.
   void link_up(NodeId node);
   void link_down(NodeId node);
-  /// To be called often; repeats what is true every kNodePresenceInterval, and tells the store what it missed.
+  /// To be called often: repeats of what is true as much as is due by then, all of it in kNodePresenceInterval. That
+  /// costs one call of presence, however many nodes there are.
   void refresh(Instant now);
+  /// Tells the store some of what it missed. True: there is more that it can be told now.
+  bool save_missed();
   /// As this server begins: none of the links that it had before stands.
   void forget_own();
 
@@ -40,7 +44,7 @@ class NodeLocator {
 
  private:
   bool save(NodeId node, bool here);
-  void save_missed();
+  std::vector<NodeId> due(Instant now);
 
   Store& store_;
   Presence& presence_;
@@ -51,6 +55,7 @@ class NodeLocator {
   std::set<NodeId> here_;     // guarded by mutex_; bounded by RelayOptions::nodes
   std::set<NodeId> unsaved_;  // guarded by mutex_; of whose coming or going the store has not heard
   Instant repeated_{};        // guarded by mutex_
+  NodeId repeated_last_;      // guarded by mutex_; the next in order is the next whose turn it is
 };
 
 /// nullopt for what is no such event.

@@ -45,6 +45,8 @@ void Cluster::announce() {
   }
   directory_.refresh(self_);
   locator_.refresh(now);
+  // However much the store missed, the others hear of this server in time.
+  for (bool more = true; more && clock_().monotonic - now < kAnnounceInterval / 2;) more = locator_.save_missed();
 }
 
 void Cluster::tell_relay(NodeId node, const std::optional<ServerEntry>& server) {
