@@ -1,7 +1,6 @@
 #include "bosonserver/cluster/server_directory.h"
 
 #include <algorithm>
-#include <iterator>
 
 #include "runtime/log.h"
 
@@ -12,20 +11,9 @@ constexpr const char* kDirectory = "server";
 
 std::string key_of(ServerId server) { return std::string(kDirectory) + "/" + to_string(server); }
 
-bool names(const std::vector<ServerEntry>& entries, ServerId id) {
-  return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) { return entry.id == id; });
-}
-
-std::vector<ServerEntry> without(std::vector<ServerEntry> entries, const std::vector<ServerEntry>& known) {
-  std::erase_if(entries, [&](const auto& entry) { return names(known, entry.id); });
-  return entries;
-}
-
-/// Who is in both counts as the first say.
-std::vector<ServerEntry> joined(std::vector<ServerEntry> first, const std::vector<ServerEntry>& more) {
-  auto added = without(more, first);
-  first.insert(first.end(), std::make_move_iterator(added.begin()), std::make_move_iterator(added.end()));
-  return first;
+const ServerPulse* find_pulse(const std::map<ServerId, ServerPulse>& pulses, ServerId server) {
+  const auto found = pulses.find(server);
+  return found == pulses.end() ? nullptr : &found->second;
 }
 
 }  // namespace
@@ -36,52 +24,72 @@ void ServerDirectory::refresh(const ServerEntry& self) {
     const std::lock_guard lock(mutex_);
     self_ = self;
   }
-  const auto json = encode_entry(self);
-  (void)presence_.set(key_of(self.id), json, kServerSilence);
-  (void)store_.record_server(self.id, json, unix_seconds(now.wall));
-  auto present = ask_presence(self.id);
-  auto stored = ask_store(self.id);
+  (void)presence_.set(key_of(self.id), encode_pulse(self.pulse()), kServerSilence);
+  (void)store_.record_server(self.id, encode_entry(self), unix_seconds(now.wall));
+  const auto pulses = ask_presence();
+  const bool stored = ask_store(self.id, now);
+  judge(pulses, stored, now.monotonic);
+
+  std::vector<ServerEntry> found;
+  for (const auto& [id, server] : vouched_)
+    if (server.lives) found.push_back(server.entry);
   const std::lock_guard lock(mutex_);
-  if (!present && !stored) {
-    if (now.monotonic - asked_ > kDirectoryGrace) others_.clear();
-    return;
-  }
-  auto found = present ? std::move(*present) : std::vector<ServerEntry>();
-  if (stored) {
-    stored_ = without(std::move(*stored), found);
-    stored_at_ = now.monotonic;
-  } else if (now.monotonic - stored_at_ > kDirectoryGrace) {
-    stored_.clear();
-  }
-  found = joined(std::move(found), stored_);
   if (found.size() != others_.size()) runtime::log::info("servers of the cluster", {{"others", found.size()}});
   others_ = std::move(found);
-  asked_ = now.monotonic;
 }
 
 void ServerDirectory::leave() {
   const auto self = this->self();
-  (void)presence_.erase(key_of(self.id), encode_entry(self));
+  (void)presence_.erase(key_of(self.id), encode_pulse(self.pulse()));
   (void)store_.remove_server(self.id);
 }
 
-Result<std::vector<ServerEntry>> ServerDirectory::ask_presence(ServerId self) {
+std::optional<ServerDirectory::Pulses> ServerDirectory::ask_presence() {
   const auto all = presence_.all(kDirectory);
-  if (!all) return all.error();
-  std::vector<ServerEntry> entries;
-  for (const auto& said : *all)
-    if (auto entry = decode_entry(said.value); entry && entry->id != self) entries.push_back(std::move(*entry));
-  return entries;
+  if (!all) return std::nullopt;
+  Pulses pulses;
+  for (const auto& said : *all) {
+    const auto id = parse_id<ServerId>(said.name);
+    const auto pulse = decode_pulse(said.value);
+    if (id && pulse) pulses.emplace(*id, *pulse);
+  }
+  return pulses;
 }
 
-Result<std::vector<ServerEntry>> ServerDirectory::ask_store(ServerId self) {
-  const auto since = unix_seconds(clock_().wall) - std::chrono::seconds(kServerSilence).count();
-  const auto all = store_.servers(since);
-  if (!all) return all.error();
-  std::vector<ServerEntry> entries;
-  for (const auto& json : *all)
-    if (auto entry = decode_entry(json); entry && entry->id != self) entries.push_back(std::move(*entry));
-  return entries;
+bool ServerDirectory::ask_store(ServerId self, Now now) {
+  const auto wall = unix_seconds(now.wall);
+  const auto all = store_.servers(wall - std::chrono::seconds(kDirectoryGrace).count());
+  if (!all) return false;
+  std::map<ServerId, Vouched> vouched;
+  for (const auto& record : *all) {
+    const auto entry = decode_entry(record.entry_json);
+    if (!entry || entry->id == self) continue;
+    const std::chrono::seconds age(std::max<std::int64_t>(0, wall - record.last_seen));
+    const auto before = vouched_.find(entry->id);
+    const bool shares_presence = before != vouched_.end() && before->second.shares_presence;
+    vouched.emplace(entry->id, Vouched{*entry, now.monotonic - age, shares_presence, age < kServerSilence});
+  }
+  vouched_ = std::move(vouched);
+  return true;
+}
+
+void ServerDirectory::judge(const std::optional<Pulses>& pulses, bool stored, Instant now) {
+  if (!pulses)
+    presence_since_.reset();
+  else if (!presence_since_)
+    presence_since_ = now;
+  // One that has just come back is empty, and knows only who has spoken since.
+  const bool silence_counts = pulses && now - *presence_since_ >= kServerSilence;
+  std::erase_if(vouched_, [&](const auto& known) { return now - known.second.spoke > kDirectoryGrace; });
+  for (auto& [id, server] : vouched_) {
+    if (const auto* const pulse = pulses ? find_pulse(*pulses, id) : nullptr) {
+      server.entry.load = pulse->load;
+      server.entry.draining = pulse->draining;
+      server.lives = server.shares_presence = true;
+    } else if (!stored && silence_counts && server.shares_presence) {
+      server.lives = false;
+    }
+  }
 }
 
 std::vector<ServerEntry> ServerDirectory::others() const {

@@ -1,12 +1,18 @@
-// The servers that live: each says so every kAnnounceInterval, in presence and in the store, and is believed for
-// kServerSilence. Presence comes first, since it is newer and forgets by itself. The store tells of all others: those
-// that share no presence with this one, as in another region, and everybody while presence is away.
+// The servers that live: each says so every kAnnounceInterval, in the store and in presence, and is believed for
+// kServerSilence.
+//
+// Who a server is (where it is reached, and by which key it is known there) only the store says: whoever can write to
+// presence sends nobody to a server of theirs. Presence tells of those that the store vouches for whether they live,
+// and their load; it is newer and forgets by itself. Of those that presence is silent about the store tells: they share
+// no presence with this one, as in another region, or it is away.
 //
 // Any thread, but for refresh() and leave(), which call the store: one thread.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/time.h"
@@ -17,8 +23,7 @@
 namespace higgs::boson {
 
 inline constexpr std::chrono::seconds kAnnounceInterval{2};
-inline constexpr std::chrono::seconds kServerSilence{10};
-/// What was known stays good for this long while neither presence nor store can be asked.
+/// For so long the store vouches for a server that it has not heard of since, and while it cannot be asked.
 inline constexpr std::chrono::minutes kDirectoryGrace{15};
 
 class ServerDirectory final : public ClusterView {
@@ -37,18 +42,27 @@ class ServerDirectory final : public ClusterView {
   std::optional<ServerEntry> find(ServerId server) const;
 
  private:
-  Result<std::vector<ServerEntry>> ask_presence(ServerId self);
-  Result<std::vector<ServerEntry>> ask_store(ServerId self);
+  struct Vouched {
+    ServerEntry entry;
+    Instant spoke;                 ///< when the store heard of it last
+    bool shares_presence = false;  ///< it was seen there
+    bool lives = false;
+  };
+  using Pulses = std::map<ServerId, ServerPulse>;
+
+  std::optional<Pulses> ask_presence();
+  /// False: it cannot be asked.
+  bool ask_store(ServerId self, Now now);
+  void judge(const std::optional<Pulses>& pulses, bool stored, Instant now);
 
   Store& store_;
   Presence& presence_;
   const std::function<Now()> clock_;
+  std::map<ServerId, Vouched> vouched_;    // refresh() only; bounded by what the store lists
+  std::optional<Instant> presence_since_;  // refresh() only; it has answered each time from then on
   mutable std::mutex mutex_;
   ServerEntry self_;                 // guarded by mutex_
   std::vector<ServerEntry> others_;  // guarded by mutex_
-  std::vector<ServerEntry> stored_;  // guarded by mutex_; those of others_ that only the store told of
-  Instant asked_{};                  // guarded by mutex_; when others_ was true
-  Instant stored_at_{};              // guarded by mutex_; when the store told
 };
 
 }  // namespace higgs::boson

@@ -49,13 +49,14 @@ TEST_F(Directory, ServersOfAnotherRegionHaveAnotherPresence) {
   };
   all_say();
   all_say();
-  EXPECT_EQ(a_.others(), (std::vector{second, third}));
-  EXPECT_EQ(b_.others(), (std::vector{first, third}));
+  EXPECT_EQ(listed(a_), (Listed{{"b.test", second}, {"c.test", third}}));
+  EXPECT_EQ(listed(b_), (Listed{{"a.test", first}, {"c.test", third}}));
   EXPECT_EQ(far_.others().size(), 2u);
 
   auto busy = second;
   busy.load = 50;
-  ASSERT_TRUE(presence_.set("server/" + to_string(second.id), encode_entry(busy), kServerSilence));
+  busy.draining = true;
+  ASSERT_TRUE(presence_.set("server/" + to_string(second.id), encode_pulse(busy.pulse()), kServerSilence));
   a_.refresh(first);
   EXPECT_EQ(a_.find(second.id), busy) << "presence is newer than the store";
 
@@ -72,6 +73,66 @@ TEST_F(Directory, ServersOfAnotherRegionHaveAnotherPresence) {
   far_.leave();
   a_.refresh(first);
   EXPECT_EQ(a_.others(), std::vector{second});
+}
+
+TEST_F(Directory, WhoCanWriteToPresenceMakesNoServerAndChangesNone) {
+  const auto first = entry("a.test"), second = entry("b.test"), foreign = entry("evil.test");
+  b_.refresh(second);
+  a_.refresh(first);
+  auto forged = second;
+  forged.url = foreign.url;
+  forged.pin = foreign.pin;
+  forged.relay_workers = 1;
+  forged.stun_port = 1;
+  const auto plant = [&] {
+    EXPECT_TRUE(presence_.set("server/" + to_string(foreign.id), encode_entry(foreign), kServerSilence));
+    EXPECT_TRUE(presence_.set("server/" + to_string(second.id), encode_entry(forged), kServerSilence));
+    a_.refresh(first);
+  };
+  plant();
+  EXPECT_EQ(a_.others(), std::vector{second});
+  *store_away_ = true;
+  plant();
+  EXPECT_EQ(a_.others(), std::vector{second}) << "it was vouched for before";
+  EXPECT_FALSE(a_.lives(foreign.id));
+  monotonic_ += kDirectoryGrace + 1s;
+  plant();
+  EXPECT_TRUE(a_.others().empty()) << "but not for ever";
+}
+
+TEST_F(Directory, AServerThatTheStoreDoesNotHearIsVouchedForAWhile) {
+  const auto first = entry("a.test"), second = entry("b.test");
+  b_.refresh(second);
+  // From now on only presence hears it, also while this server begins anew.
+  const auto pulse = [&] {
+    ASSERT_TRUE(presence_.set("server/" + to_string(second.id), encode_pulse(second.pulse()), kServerSilence));
+    a_.refresh(first);
+  };
+  monotonic_ += kDirectoryGrace - 1s;
+  pulse();
+  EXPECT_EQ(a_.others(), std::vector{second});
+  monotonic_ += 1s;
+  pulse();
+  EXPECT_TRUE(a_.others().empty());
+}
+
+TEST_F(Directory, WithoutTheStorePresenceSaysWhoIsGone) {
+  const auto first = entry("a.test"), second = entry("b.test"), third = entry("c.test");
+  b_.refresh(second);
+  far_.refresh(third);
+  a_.refresh(first);
+  // For a while neither can be asked, and meanwhile B dies; then presence is back, and empty.
+  presence_.down = true;
+  *store_away_ = true;
+  monotonic_ += kServerSilence + 1s;
+  a_.refresh(first);
+  EXPECT_EQ(a_.others().size(), 2u) << "nobody says otherwise";
+  presence_.down = false;
+  a_.refresh(first);
+  EXPECT_EQ(a_.others().size(), 2u) << "who lives has to have the time to say so";
+  monotonic_ += kServerSilence;
+  a_.refresh(first);
+  EXPECT_EQ(a_.others(), std::vector{third}) << "what presence never knew of is another region's";
 }
 
 TEST_F(Directory, AServerThatLeavesIsGoneAtOnce) {
@@ -100,6 +161,9 @@ TEST_F(Directory, EntriesOfOthersAreReadStrictly) {
   bad = good;
   bad.load = 101;
   EXPECT_FALSE(decode_entry(encode_entry(bad)));
+  EXPECT_EQ(decode_pulse(encode_pulse(good.pulse())), good.pulse());
+  for (const auto* no_pulse : {"", "{}", R"({"load":101,"draining":false})", R"({"load":1})", R"({"draining":true})"})
+    EXPECT_FALSE(decode_pulse(no_pulse)) << no_pulse;
   EXPECT_EQ(host_of_origin("https://[2001:db8::1]:443"), "2001:db8::1");
   EXPECT_EQ(port_of_origin("https://[2001:db8::1]:443"), 443);
 }

@@ -12,6 +12,8 @@ namespace {
 constexpr std::string_view kScheme = "https://";
 constexpr unsigned kMostWorkers = 1024;
 
+bool is_percentage(double value) noexcept { return value >= 0 && value <= 100; }
+
 }  // namespace
 
 std::string host_of_origin(std::string_view origin) {
@@ -62,10 +64,24 @@ std::optional<ServerEntry> decode_entry(std::string_view json) {
     entry.load = parsed.at("load").get<double>();
     entry.draining = parsed.at("draining").get<bool>();
     if (!id || !url || entry.relay_workers == 0 || entry.relay_workers > kMostWorkers) return std::nullopt;
-    if (!(entry.load >= 0 && entry.load <= 100)) return std::nullopt;
+    if (!is_percentage(entry.load)) return std::nullopt;
     entry.id = *id;
     entry.url = *url;
     return entry;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+std::string encode_pulse(const ServerPulse& pulse) {
+  return nlohmann::json{{"load", pulse.load}, {"draining", pulse.draining}}.dump();
+}
+
+std::optional<ServerPulse> decode_pulse(std::string_view json) {
+  try {
+    const auto parsed = nlohmann::json::parse(json);
+    const ServerPulse pulse{parsed.at("load").get<double>(), parsed.at("draining").get<bool>()};
+    return is_percentage(pulse.load) ? std::optional(pulse) : std::nullopt;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }

@@ -100,7 +100,7 @@ TEST_F(Reload, ANewKeyIsShownByEveryListenerAndToldToTheOthers) {
   net::testing::run_until(io_, [&] { return shows(turn, new_pin); });
   net::testing::run_until(io_, [&] {
     const auto servers = services().store.servers(0);
-    return servers && servers->size() == 1 && decode_entry(servers->front())->pin == new_pin;
+    return servers && servers->size() == 1 && decode_entry(servers->front().entry_json)->pin == new_pin;
   });
 }
 

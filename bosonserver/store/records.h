@@ -164,6 +164,13 @@ struct ActionRecord {
   std::int64_t created_at = 0;
 };
 
+/// A server of the cluster.
+struct ServerRecord {
+  std::string entry_json;  ///< see cluster/server_entry.h
+  std::int64_t last_seen = 0;
+  friend bool operator==(const ServerRecord&, const ServerRecord&) = default;
+};
+
 /// How long what has ended is kept, in seconds.
 struct Retention {
   std::int64_t metrics = 7 * 86400;

@@ -38,12 +38,14 @@ Result<void> SqlStore::record_server(ServerId id, const std::string& entry_json,
   });
 }
 
-Result<std::vector<std::string>> SqlStore::servers(std::int64_t since) {
-  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<std::string>> {
-    const auto rows = db.query("SELECT entry FROM servers WHERE last_seen > $1 ORDER BY id LIMIT $2", since, kMaxPage);
-    std::vector<std::string> entries;
-    while (rows->next()) entries.push_back(rows->text(0));
-    return entries;
+Result<std::vector<ServerRecord>> SqlStore::servers(std::int64_t since) {
+  return call(SqlAccess::kRead, [&](SqlConnection& db) -> Result<std::vector<ServerRecord>> {
+    const auto rows =
+        db.query("SELECT entry, last_seen FROM servers WHERE last_seen > $1 ORDER BY last_seen DESC, id LIMIT $2",
+                 since, kMaxPage);
+    std::vector<ServerRecord> servers;
+    while (rows->next()) servers.push_back({rows->text(0), rows->integer(1)});
+    return servers;
   });
 }
 

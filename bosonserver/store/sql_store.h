@@ -80,7 +80,7 @@ class SqlStore final : public Store {
   Result<void> clear_node_server(NodeId id, ServerId server) override;
   Result<void> clear_nodes_of_server(ServerId server) override;
   Result<void> record_server(ServerId id, const std::string& entry_json, std::int64_t now) override;
-  Result<std::vector<std::string>> servers(std::int64_t since) override;
+  Result<std::vector<ServerRecord>> servers(std::int64_t since) override;
   Result<void> remove_server(ServerId id) override;
   Result<std::map<api::NodeStatus, std::size_t>> nodes_by_status() override;
   Result<std::vector<NodeId>> banned_nodes(std::optional<NodeId> after, std::size_t limit) override;

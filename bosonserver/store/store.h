@@ -176,8 +176,8 @@ class Store {
 
   // Servers of the cluster, by what each says of itself (cluster/server_entry.h).
   virtual Result<void> record_server(ServerId id, const std::string& entry_json, std::int64_t now) = 0;
-  /// The entries of those that were recorded after this time, kMaxPage at most.
-  virtual Result<std::vector<std::string>> servers(std::int64_t since) = 0;
+  /// Those that were recorded after this time, kMaxPage at most; the latest first.
+  virtual Result<std::vector<ServerRecord>> servers(std::int64_t since) = 0;
   virtual Result<void> remove_server(ServerId id) = 0;
 
   /// Old. How many nodes are shown as what; none of a status: no entry.

@@ -162,8 +162,8 @@ TEST_P(StoreContract, ServersAreThoseThatSpokeLately) {
   ASSERT_TRUE(store_->record_server(first, "{\"n\":1}", 100));
   ASSERT_TRUE(store_->record_server(second, "{\"n\":2}", 100));
   ASSERT_TRUE(store_->record_server(second, "{\"n\":3}", 110));
-  EXPECT_EQ(store_->servers(99)->size(), 2u);
-  EXPECT_EQ(*store_->servers(100), std::vector<std::string>{"{\"n\":3}"});
+  EXPECT_EQ(*store_->servers(99), (std::vector<ServerRecord>{{"{\"n\":3}", 110}, {"{\"n\":1}", 100}}));
+  EXPECT_EQ(*store_->servers(100), (std::vector<ServerRecord>{{"{\"n\":3}", 110}}));
   ASSERT_TRUE(store_->remove_server(second));
   EXPECT_TRUE(store_->servers(100)->empty());
   ASSERT_TRUE(store_->purge({}, 31 * 86400));
