@@ -6,8 +6,9 @@
 namespace higgs::boson {
 namespace {
 
-/// Clocks of servers differ, and heartbeats are in the store a moment after their time.
-constexpr std::int64_t kPulseMargin = 3;
+/// Heartbeats bear the time of the server that answered them, whose clock may be behind by as much as servers of one
+/// cluster may differ, and are in the store a moment later.
+constexpr std::int64_t kPulseMargin = (kServerSilence + std::chrono::seconds(3)).count();
 
 }  // namespace
 

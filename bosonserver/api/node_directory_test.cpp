@@ -113,6 +113,23 @@ TEST_F(NodeDirectoryTest, HeartbeatsThatComeLateAreNotMissed) {
   EXPECT_EQ(seen(late).metrics.cpu_usage, 2);
 }
 
+TEST_F(NodeDirectoryTest, HeartbeatsOfAServerWhoseClockIsBehindAreNotMissed) {
+  servers_.list.emplace_back();
+  const auto id = add(), behind = add();
+  EXPECT_EQ(count(), 2u);
+  pass(seconds(60));
+  const auto beat = [&](NodeId node, std::int64_t time, int usage) {
+    api::HeartbeatMetrics metrics;
+    metrics.cpu_usage = usage;
+    ASSERT_TRUE(store_->record_heartbeat(node, api::NodeStatus::kOnline, metrics, {}, time));
+  };
+  beat(id, unix_seconds(now_.wall), 1);
+  EXPECT_EQ(seen(id).metrics.cpu_usage, 1);
+  beat(behind, unix_seconds(now_.wall - kServerSilence), 2);
+  pass(kPulseInterval);
+  EXPECT_EQ(seen(behind).metrics.cpu_usage, 2) << "as far behind as a server of the cluster may be";
+}
+
 TEST_F(NodeDirectoryTest, WhoIsGoneIsGone) {
   const auto id = add();
   add();
