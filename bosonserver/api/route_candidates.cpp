@@ -38,16 +38,17 @@ Result<RouteCandidates::List> RouteCandidates::get(const Services& services, Now
   };
   auto last = made();
   if (is_good(last)) return last.list;
+  // Not under the lock: the store may take its time, and who waits for it is the directory's to say.
+  const auto nodes = services.directory.nodes(now);
+  if (!nodes) return nodes.error();
   std::unique_lock making(making_, std::try_to_lock);
   if (!making) {
     if (last.list && last.list->size() >= kManyCandidates && now.monotonic - last.when < kDirectoryPatience)
       return last.list;
     making.lock();
-    last = made();
-    if (is_good(last)) return last.list;
   }
-  const auto nodes = services.directory.nodes(now);
-  if (!nodes) return nodes.error();
+  last = made();
+  if (is_good(last)) return last.list;
   if (last.list && last.from == *nodes && now.monotonic - last.when < kCandidatesAge) return last.list;
   auto list = std::make_shared<std::vector<RouteCandidate>>();
   list->reserve((*nodes)->size());

@@ -37,7 +37,7 @@ class RouteCandidates {
 
   Made made() const;
 
-  std::mutex making_;  // held while they are put together
+  std::mutex making_;  // held while they are put together, never while the store is asked
   mutable std::mutex mutex_;
   Made made_;  // guarded by mutex_
 };

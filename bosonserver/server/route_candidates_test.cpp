@@ -1,11 +1,13 @@
 #include "bosonserver/api/route_candidates.h"
 
+#include <future>
 #include <numeric>
 
 #include <gtest/gtest.h>
 
 #include "bosonserver/api/maintenance.h"
 #include "bosonserver/server/testing/server_fixture.h"
+#include "bosonserver/store/testing/counting_store.h"
 #include "bosonserver/store/testing/records.h"
 
 namespace higgs::boson::testing {
@@ -43,6 +45,40 @@ TEST_F(RouteCandidatesTest, OfManyTheyAreMadeOnceASecond) {
   EXPECT_EQ(list(), first);
   pass(1s);
   EXPECT_EQ(list()->size(), kManyCandidates + 1);
+}
+
+TEST_F(RouteCandidatesTest, AStoreThatTakesItsTimeHoldsUpOneRequest) {
+  start();
+  CountingStore store;
+  const auto& real = services();
+  NodeDirectory directory(*store, real.cluster);
+  RouteCandidates candidates;
+  const Services slow{real.settings,  real.store,   real.grace,      real.cache, real.keys,        real.sealer,
+                      real.passwords, directory,    real.heartbeats, candidates, real.places,      real.relay,
+                      real.turn,      real.cluster, real.random,     real.clock, real.local_names, real.server_id};
+  const auto count = [&, time = now()] { return (*candidates.get(slow, time))->size(); };
+  const auto add_one = [&] {
+    const auto node = make_node(random_);
+    ASSERT_TRUE(store->register_node(node));
+    directory.forget(node.id);
+  };
+  add_one();
+  EXPECT_EQ(count(), 1u);
+  add_one();
+  std::promise<void> asked, answer;
+  store.before_call = [&, once = std::make_shared<std::once_flag>()] {
+    std::call_once(*once, [&] {
+      asked.set_value();
+      answer.get_future().wait();
+    });
+  };
+  auto first = std::async(std::launch::async, count);
+  asked.get_future().wait();
+  auto second = std::async(std::launch::async, count);
+  EXPECT_EQ(second.wait_for(20s), std::future_status::ready) << "it need not wait for the first";
+  answer.set_value();
+  EXPECT_EQ(second.get(), 1u) << "as it was";
+  EXPECT_EQ(first.get(), 2u);
 }
 
 TEST_F(RouteCandidatesTest, TheNodesAreReadBeforeAnybodyAsks) {
