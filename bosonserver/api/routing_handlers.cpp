@@ -81,15 +81,20 @@ std::vector<RankedRoute> read_routes(const std::string& text) {
   return routes;
 }
 
+struct FoundRoutes {
+  Ranking ranking;
+  bool complete = false;  ///< there is no other node that fits
+};
+
 /// From the cache, or ranked now and cached; never cached when empty, so that a node that comes is found at once. Nodes
 /// in `tried` are passed over: then what others have found does not help, nor this them.
-Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<NodeId>& tried) {
+Result<FoundRoutes> find_routes(Call& call, const RouteQuery& query, const std::set<NodeId>& tried) {
   const auto key = cache_key(call, query);
   if (const auto cached = tried.empty() ? call.services.cache.get(key) : std::nullopt) {
-    Ranking ranking;
-    ranking.routes = read_routes(*cached);
-    shuffle_equals(ranking.routes, call.services.random);
-    return ranking;
+    FoundRoutes found;
+    found.ranking.routes = read_routes(*cached);
+    shuffle_equals(found.ranking.routes, call.services.random);
+    return found;
   }
   const auto candidates = call.services.candidates.get(call.services, call.now);
   if (!candidates) return candidates.error();
@@ -102,7 +107,8 @@ Result<Ranking> find_routes(Call& call, const RouteQuery& query, const std::set<
     for (const auto& route : ranking.routes) tags.push_back(route_tag(route.id));
     call.services.cache.set(key, write_routes(ranking.routes), call.services.settings.route_cache, tags);
   }
-  return ranking;
+  const bool complete = ranking.routes.size() < kKeptRoutes;
+  return FoundRoutes{std::move(ranking), complete};
 }
 
 /// `turned_down`: nodes of the ranking that could not be had after all, by the reason.
@@ -245,9 +251,10 @@ net::HttpResponse request_route(Call& call) {
   std::set<NodeId> tried;
   std::map<std::string, std::uint32_t> turned_down;
   for (;;) {
-    const auto ranking = find_routes(call, query, tried);
-    if (!ranking) return store_failure(ranking.error(), "node");
-    for (const auto& route : ranking->routes) {
+    const auto found = find_routes(call, query, tried);
+    if (!found) return store_failure(found.error(), "node");
+    const auto& ranking = found->ranking;
+    for (const auto& route : ranking.routes) {
       tried.insert(route.id);
       const auto node = call.services.store.node(route.id);
       if (!node && node.error() != StoreError::kNotFound) return store_failure(node.error(), "node");
@@ -257,7 +264,7 @@ net::HttpResponse request_route(Call& call) {
       }
       const auto session = open_session(call, *body, *node);
       if (session)
-        return json_answer(api::RoutingResponse{shown_routes(call, ranking->routes, node->id),
+        return json_answer(api::RoutingResponse{shown_routes(call, ranking.routes, node->id),
                                                 selected_route(call, *session, *node, route.direct, *origin, *relaying),
                                                 relay_servers(call.services, *origin)});
       if (session.error() == StoreError::kKeyTaken)
@@ -270,9 +277,9 @@ net::HttpResponse request_route(Call& call) {
       if (admitted && session.error() != StoreError::kFull) return store_failure(session.error(), "session");
       ++turned_down[admitted ? "full" : "not-admitted"];
     }
-    if (tried.empty() && ranking->ruled_out.contains(kNoDirectPath))
+    if (tried.empty() && ranking.ruled_out.contains(kNoDirectPath))
       return quota_exhausted(quota_period_at(call.seconds()).ends_at);
-    if (ranking->routes.size() < kKeptRoutes || tried.size() >= kMostTried) return no_node_fits(*ranking, turned_down);
+    if (found->complete || tried.size() >= kMostTried) return no_node_fits(ranking, turned_down);
   }
 }
 

@@ -152,6 +152,20 @@ TEST_F(SessionApi, AddressesAndKeysAreNeverShared) {
   EXPECT_EQ(outcome(request_route(bob_, body)), "409 key-taken");
 }
 
+TEST_F(SessionApi, WhereAllOfACachedRankingIsFullANodeThatCameSinceIsFound) {
+  begin();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(route(alice_).selected_route.node_endpoint.node_id, node_.id());
+  TestNode second(random_);
+  ASSERT_EQ(outcome(register_node(second)), "200");
+  services().directory.forget();
+  const auto answer = request_route(alice_, routing_request());
+  ASSERT_EQ(outcome(answer), "200");
+  const auto found = decoded<api::RoutingResponse>(answer);
+  EXPECT_EQ(found.selected_route.node_endpoint.node_id, second.id());
+  ASSERT_EQ(found.routes.size(), 1u);
+  EXPECT_EQ(found.routes[0].id, found.selected_route.id);
+}
+
 TEST_F(SessionApi, OneAccountCannotTakeEverything) {
   settings_.api.sessions_per_user = 2;
   begin();
