@@ -207,7 +207,7 @@ class BosonServer::Impl {
   }
 
   void reload() {
-    auto read = load_tls(settings);
+    auto read = reload_tls(settings);
     const bool other_key = read.certificate.pin != tls.certificate.pin;
     tls = std::move(read);
     api_http->use(tls.api);

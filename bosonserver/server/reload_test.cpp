@@ -1,7 +1,9 @@
 // Certificates, keys and revocation lists that change while the server serves.
 #include <fstream>
+#include <vector>
 
 #include "bosonserver/cluster/server_entry.h"
+#include "bosonserver/server/state_files.h"
 #include "bosonserver/server/testing/server_fixture.h"
 #include "net/endpoint_convert.h"
 #include "net/testing/certificate_authority.h"
@@ -38,6 +40,15 @@ class Reload : public ServerFixture {
   Result<void> ask_once(const std::string& pin, const std::optional<net::TlsIdentity>& identity = std::nullopt) {
     auto client = client_with(pin, identity);
     return ask(client);
+  }
+  template <class F>
+  static void refused(F act, const std::vector<std::string>& told) {
+    try {
+      act();
+      ADD_FAILURE() << "it was taken: " << told.front();
+    } catch (const std::runtime_error& error) {
+      for (const auto& part : told) EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
   }
   /// Whether the listener there has the key of that pin.
   bool shows(const Endpoint& where, const std::string& pin) {
@@ -113,12 +124,7 @@ TEST_F(Reload, WhatCannotBeUsedChangesNothing) {
   const auto pin = server_->pin();
   const auto alice = ca_.issue();
   const auto refuses = [&](const std::string& why) {
-    try {
-      server_->reload();
-      ADD_FAILURE() << "it was taken: " << why;
-    } catch (const std::runtime_error& error) {
-      EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
-    }
+    refused([&] { server_->reload(); }, {why});
     EXPECT_EQ(server_->pin(), pin);
     EXPECT_TRUE(ask_once(pin, alice)) << why;
   };
@@ -132,6 +138,50 @@ TEST_F(Reload, WhatCannotBeUsedChangesNothing) {
   write_list();
   server_->reload();
   EXPECT_NE(server_->pin(), pin);
+}
+
+TEST_F(Reload, AServerThatServesMakesNoOtherKey) {
+  start();
+  const auto pin = server_->pin();
+  const auto certificate = settings_.state_dir / "server.crt", key = settings_.state_dir / "server.key";
+  const auto reload = [&] { server_->reload(); };
+  std::filesystem::rename(key, settings_.state_dir / "kept");
+  refused(reload, {"server.key is not there"});
+  EXPECT_FALSE(std::filesystem::exists(key));
+  std::filesystem::remove(certificate);
+  refused(reload, {"server.crt", "server.key"});
+  EXPECT_FALSE(std::filesystem::exists(certificate));
+  std::filesystem::rename(settings_.state_dir / "kept", key);
+  refused(reload, {"server.crt is not there"});
+  EXPECT_FALSE(std::filesystem::exists(certificate));
+  EXPECT_EQ(server_->pin(), pin);
+  EXPECT_TRUE(ask_once(pin)) << "it goes on with what it has";
+}
+
+TEST_F(Reload, AStartMakesAKeyOnlyWhereNeitherFileIsThere) {
+  const auto certificate = settings_.state_dir / "server.crt", key = settings_.state_dir / "server.key";
+  const auto pin = load_or_make_certificate(settings_).pin;
+  EXPECT_EQ(load_or_make_certificate(settings_).pin, pin);
+  const auto start = [&] { load_or_make_certificate(settings_); };
+  std::filesystem::rename(key, settings_.state_dir / "kept");
+  refused(start, {key.string() + " is not there", certificate.string(), "put it back", "remove"});
+  std::filesystem::rename(settings_.state_dir / "kept", key);
+  EXPECT_EQ(load_or_make_certificate(settings_).pin, pin) << "nothing was written over";
+  std::filesystem::remove(certificate);
+  refused(start, {certificate.string() + " is not there", key.string(), "put it back", "remove"});
+  std::filesystem::remove(key);
+  EXPECT_NE(load_or_make_certificate(settings_).pin, pin);
+}
+
+TEST_F(Reload, FilesThatTheSettingsNameAreNeverMade) {
+  write_own(*net::make_self_signed({"boson.test"}, 30));
+  const auto start = [&] { load_or_make_certificate(settings_); };
+  std::filesystem::remove(*settings_.certificate);
+  refused(start, {"own.crt is not there", "own.key", "tls.certificate"});
+  std::filesystem::remove(*settings_.private_key);
+  refused(start, {"own.crt", "own.key", "tls.certificate"});
+  EXPECT_FALSE(std::filesystem::exists(*settings_.certificate));
+  EXPECT_FALSE(std::filesystem::exists(settings_.state_dir / "server.crt"));
 }
 
 }  // namespace

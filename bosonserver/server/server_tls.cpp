@@ -36,13 +36,15 @@ net::TlsContext context_of(const ServerCertificate& certificate) {
   return std::move(*context);
 }
 
-}  // namespace
-
-ServerTls load_tls(const ServerSettings& settings) {
-  auto certificate = load_or_make_certificate(settings);
+ServerTls tls_of(ServerCertificate certificate, const ServerSettings& settings) {
   auto api = context_of(certificate), turn = context_of(certificate);
   ask_for_certificates(api, settings);
   return {std::move(certificate), std::move(api), std::move(turn)};
 }
+
+}  // namespace
+
+ServerTls load_tls(const ServerSettings& settings) { return tls_of(load_or_make_certificate(settings), settings); }
+ServerTls reload_tls(const ServerSettings& settings) { return tls_of(load_certificate(settings), settings); }
 
 }  // namespace higgs::boson

@@ -13,7 +13,10 @@ struct ServerTls {
   net::TlsContext turn;
 };
 
-/// Throws std::runtime_error where a file cannot be read, made or used.
+/// At the start: the first makes certificate and key. Throws std::runtime_error where a file cannot be read, made or
+/// used.
 ServerTls load_tls(const ServerSettings& settings);
+/// The same for a server that serves: it makes nothing.
+ServerTls reload_tls(const ServerSettings& settings);
 
 }  // namespace higgs::boson

@@ -65,14 +65,47 @@ ServerCertificate with_pin(std::string certificate, std::string key) {
   return {std::move(certificate), std::move(key), std::move(pin)};
 }
 
+struct CertificateFiles {
+  std::filesystem::path certificate, key;
+};
+
+CertificateFiles certificate_files(const ServerSettings& settings) {
+  if (settings.certificate) return {*settings.certificate, *settings.private_key};
+  return {settings.state_dir / kCertificateFile, settings.state_dir / kPrivateKeyFile};
+}
+
+std::optional<std::string> read_if_there(const std::filesystem::path& file) {
+  return must(runtime::read_file_if_there(file), "cannot read " + file.string());
+}
+
+/// A new key in place of one that was lost would be another server to everybody who has pinned this one.
+[[noreturn]] void fail_without(const CertificateFiles& files, bool has_certificate, bool has_key, bool named) {
+  const std::string certificate = files.certificate.string(), key = files.key.string();
+  const std::string others = "name others with tls.certificate and tls.private_key";
+  if (!has_certificate && !has_key)
+    throw std::runtime_error("neither the certificate, " + certificate + ", nor its key, " + key +
+                             ", is there: put both back" +
+                             (named ? ", or " + others : "; new ones, with another pin, are made at a start only"));
+  const auto& missing = has_certificate ? key : certificate;
+  const auto& standing = has_certificate ? certificate : key;
+  throw std::runtime_error(missing + " is not there, though " + standing + " is: put it back, or " +
+                           (named ? others : "remove that too: the next start makes new ones then, with another pin"));
+}
+
 }  // namespace
 
+ServerCertificate load_certificate(const ServerSettings& settings) {
+  const auto files = certificate_files(settings);
+  auto certificate = read_if_there(files.certificate), key = read_if_there(files.key);
+  if (!certificate || !key)
+    fail_without(files, certificate.has_value(), key.has_value(), settings.certificate.has_value());
+  return with_pin(std::move(*certificate), std::move(*key));
+}
+
 ServerCertificate load_or_make_certificate(const ServerSettings& settings) {
-  if (settings.certificate) return with_pin(read(*settings.certificate), read(*settings.private_key));
-  const auto certificate_file = settings.state_dir / kCertificateFile, key_file = settings.state_dir / kPrivateKeyFile;
-  const auto certificate = must(runtime::read_file_if_there(certificate_file), "cannot read the certificate");
-  const auto key = must(runtime::read_file_if_there(key_file), "cannot read the certificate's key");
-  if (certificate && key) return with_pin(*certificate, *key);
+  const auto [certificate_file, key_file] = certificate_files(settings);
+  if (settings.certificate || read_if_there(certificate_file) || read_if_there(key_file))
+    return load_certificate(settings);
   const auto made =
       must(net::make_self_signed(certificate_names(settings), kCertificateDays), "cannot make a certificate");
   // The key first: a certificate that stands without its key would be taken for a whole one.
@@ -82,8 +115,7 @@ ServerCertificate load_or_make_certificate(const ServerSettings& settings) {
 }
 
 std::string pin_of_certificate(const ServerSettings& settings) {
-  const auto file = settings.certificate.value_or(settings.state_dir / kCertificateFile);
-  return must(net::spki_pin_of(read(file)), "cannot read the certificate");
+  return must(net::spki_pin_of(read(certificate_files(settings).certificate)), "cannot read the certificate");
 }
 
 ServerId load_or_make_server_id(const std::filesystem::path& state_dir, RandomSource& random) {

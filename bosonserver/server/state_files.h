@@ -17,7 +17,10 @@ struct ServerCertificate {
   std::string pin;  ///< "sha256/…"
 };
 
-/// Throws std::runtime_error where a file cannot be read, made or understood.
+/// Of the settings' files, or the state directory's own. Throws std::runtime_error where one of them is not there,
+/// cannot be read or is not understood.
+ServerCertificate load_certificate(const ServerSettings& settings);
+/// The same; but where the settings name none, and neither of the state directory's own is there, they are made.
 ServerCertificate load_or_make_certificate(const ServerSettings& settings);
 /// Of the certificate that is there; throws where there is none.
 std::string pin_of_certificate(const ServerSettings& settings);
