@@ -132,7 +132,7 @@ void ServerSettings::declare(config::Schema& schema) {
              {.description = "PEM file with CA certificates, up to their roots: users may log in with certificates of "
                              "theirs instead of passwords; default: none are asked for"});
   schema.add("tls.client_crl", client_crl,
-             {.description = "PEM file with a revocation list of each of these CAs, read at the start"});
+             {.description = "PEM file with a revocation list of each of these CAs, read at the start and at SIGHUP"});
   schema.add(
       "store", store,
       {.description = "sqlite:PATH or postgresql://USER@HOST/DATABASE; default: store.db in the state directory"});
