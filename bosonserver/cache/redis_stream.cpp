@@ -37,7 +37,8 @@ asio::awaitable<Result<void>> RedisStream::connect() {
   else
     stream_.emplace(std::move(*socket));
   stream_->expires_after(options_.connect_deadline);
-  co_return co_await stream_->connect(options_.url.host);
+  auto shaking_hands = stream_->connect(options_.url.host);
+  co_return co_await std::move(shaking_hands);
 }
 
 /// In one go: Redis answers in order, and each answer says which step it refuses.

@@ -157,7 +157,8 @@ asio::awaitable<Result<TlsStream>> HttpClient::Impl::establish_to(const HttpUrl&
   else
     stream.emplace(std::move(*socket), *tls);
   stream->expires_after(options.connect_deadline);
-  const auto connected = co_await stream->connect(url.host);
+  auto connecting_tls = stream->connect(url.host);
+  const auto connected = co_await std::move(connecting_tls);
   if (!connected && connected.error() == TlsError::kTimedOut) co_return HttpClientError::kConnect;
   if (!connected) co_return mapped(connected.error());
   co_return std::move(*stream);

@@ -61,7 +61,8 @@ class BehindAProxy : public ::testing::Test {
     const auto context = *TlsContext::client(trust);
     TlsStream stream(std::move(socket), context);
     stream.expires_after(testing::kTestDeadline);
-    const auto connected = co_await stream.connect("boson.test");
+    auto connecting = stream.connect("boson.test");
+    const auto connected = co_await std::move(connecting);
     if (!connected) co_return "";
     const auto written = co_await stream.write_all(as_bytes(request));
     if (!written) co_return "";

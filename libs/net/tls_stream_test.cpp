@@ -80,7 +80,8 @@ class TlsStreamTest : public ::testing::Test {
       ++ended;
     };
     auto two = [&]() -> asio::awaitable<void> {
-      outcome.client = co_await client_->connect(host);
+      auto connecting = client_->connect(host);
+      outcome.client = co_await std::move(connecting);
       if (!outcome.client) client_->abort();
       ++ended;
     };

@@ -52,7 +52,8 @@ asio::awaitable<Result<void>> Connection::open() {
   (void)socket.set_option(tcp::no_delay(true), error);
   net::TlsStream stream(std::move(socket), tls_);
   stream.expires_after(kHandshakeTime);
-  const auto connected = co_await stream.connect(host_);
+  auto connecting = stream.connect(host_);
+  const auto connected = co_await std::move(connecting);
   if (!connected) co_return connected.error();
   stream.expires_never();
   stream_.emplace(std::move(stream));
