@@ -25,8 +25,9 @@ class BosonServer {
 
   /// Binds and starts to serve. Throws std::runtime_error where an address cannot be bound.
   void start();
-  /// Reads certificate, key, CAs and revocation lists again; the connections that come from now on are served by them.
-  /// Throws std::runtime_error where one of them cannot be used, and then nothing has changed. After start().
+  /// Reads certificate, key, CAs and revocation lists again; the connections that come from now on are served by them,
+  /// and no certificate that a client has shown before counts (HttpServer::use). Throws std::runtime_error where one of
+  /// them is gone or cannot be used, and then nothing has changed. After start().
   void reload();
   /// Refuses what is new, lets peers move away for settings.drain, closes, and joins all threads. Blocks.
   void stop();

@@ -31,11 +31,19 @@ class Reload : public ServerFixture {
     options.identity = identity;
     return net::HttpClient(io_.get_executor(), options);
   }
-  Result<void> ask(net::HttpClient& client, net::HttpHeaders headers = {}) {
-    auto asking = client.request("GET", origin() + "/healthz", std::move(headers), "");
+  Result<void> ask(net::HttpClient& client) {
+    auto asking = client.request("GET", origin() + "/healthz", {}, "");
     const auto answer = net::testing::run(io_, std::move(asking));
     if (!answer) return answer.error();
     return {};
+  }
+  /// The status, or why there is none.
+  std::string login(net::HttpClient& client) {
+    net::HttpHeaders headers;
+    headers.set("Content-Type", "application/json");
+    auto asking = client.request("POST", origin() + "/api/v1/auth/certificate", std::move(headers), "{}");
+    const auto answer = net::testing::run(io_, std::move(asking));
+    return answer ? outcome(*answer) : answer.error().message();
   }
   Result<void> ask_once(const std::string& pin, const std::optional<net::TlsIdentity>& identity = std::nullopt) {
     auto client = client_with(pin, identity);
@@ -85,11 +93,21 @@ TEST_F(Reload, AListIsReadAgain) {
   server_->reload();
   EXPECT_EQ(ask_once(server_->pin(), alice).error(), make_error_code(net::TlsError::kCertificateRefused));
   EXPECT_TRUE(ask_once(server_->pin(), bob));
-  net::HttpHeaders last;
-  last.set("Connection", "close");
-  ASSERT_TRUE(ask(standing, last)) << "a connection that stands goes on";
   EXPECT_EQ(ask(standing).error(), make_error_code(net::TlsError::kCertificateRefused))
-      << "its ticket is no way round the list";
+      << "neither its connection nor its ticket is a way round the list";
+}
+
+TEST_F(Reload, ACaThatIsGoneOpensNothingToThoseThatStand) {
+  net::testing::CertificateAuthority next("next CA");
+  settings_.client_ca = write("ca.pem", ca_.certificate_pem() + next.certificate_pem());
+  start();
+  add_user("alice", api::Role::kUser);
+  auto old = client_with(server_->pin(), ca_.issue()), renewed = client_with(server_->pin(), next.issue());
+  for (auto* client : {&old, &renewed}) EXPECT_EQ(login(*client), "200");
+  write("ca.pem", next.certificate_pem());
+  server_->reload();
+  EXPECT_EQ(login(old), make_error_code(net::TlsError::kCertificateRefused).message());
+  EXPECT_EQ(login(renewed), "200") << "on a connection of its own making";
 }
 
 TEST_F(Reload, ANewKeyIsShownByEveryListenerAndToldToTheOthers) {

@@ -6,6 +6,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <gtest/gtest.h>
 
+#include "net/endpoint_convert.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/testing/certificate_authority.h"
@@ -62,8 +63,8 @@ class ClientCertificateTest : public ::testing::Test {
       ++ended;
     };
     auto two = [&]() -> asio::awaitable<void> {
-      const std::string host = "boson.test";
-      const auto connected = co_await at_client.connect(host);
+      auto connecting = at_client.connect("boson.test");
+      const auto connected = co_await std::move(connecting);
       EXPECT_TRUE(connected);
       ByteArray<1> first{};
       meeting.client = co_await at_client.read_some(first);
@@ -204,8 +205,10 @@ class HttpClientCertificateTest : public ClientCertificateTest {
     HttpHandlers handlers;
     handlers.request = [this](HttpRequest request) -> asio::awaitable<HttpResponse> {
       seen_ = std::move(request);
+      if (meanwhile_) meanwhile_();
       co_return HttpResponse{};
     };
+    handlers.has_room_for_request = [this] { return in_parts_ = true; };
     server_.emplace(context_.get_executor(), server(trust(true)), std::move(handlers), HttpServerLimits{}, proxies);
     where_ = *server_->listen({kLoopback, 0});
   }
@@ -226,10 +229,50 @@ class HttpClientCertificateTest : public ClientCertificateTest {
     return run(context_, std::move(asking));
   }
 
+  void revoke(const TlsIdentity& identity) {
+    ca_.revoke(identity);
+    server_->use(server(trust(true)));
+  }
+  tcp::socket connect() {
+    tcp::socket socket(context_);
+    socket.connect(to_asio(where_));
+    return socket;
+  }
+  TlsStream connect(const TlsIdentity& identity) {
+    TlsStream stream(connect(), *TlsContext::client(pinned(), identity));
+    shake_hands(stream);
+    return stream;
+  }
+  void shake_hands(TlsStream& stream) {
+    auto connecting = stream.connect("boson.test");
+    EXPECT_TRUE(run(context_, std::move(connecting)));
+  }
+  void send(TlsStream& stream, std::string_view text) {
+    auto sending = stream.write_all(as_bytes(text));
+    EXPECT_TRUE(run(context_, std::move(sending)));
+  }
+  /// All that comes until the server closes.
+  std::string last_answer(TlsStream& stream) {
+    std::string text;
+    ByteArray<1024> bytes;
+    stream.expires_after(testing::kTestDeadline / 2);
+    for (;;) {
+      auto reading = stream.read_some(bytes);
+      const auto count = run(context_, std::move(reading));
+      if (!count) {
+        EXPECT_EQ(count.error(), make_error_code(TlsError::kClosed));
+        return text;
+      }
+      text += as_text(ByteView(bytes).first(*count));
+    }
+  }
+
   std::optional<HttpServer> server_;
   std::optional<HttpClient> client_;
   Endpoint where_;
   HttpRequest seen_;
+  std::function<void()> meanwhile_;  ///< while a request is handled
+  bool in_parts_ = false;            ///< the server has read a part of a request
 };
 
 TEST_F(HttpClientCertificateTest, EveryRequestOfTheConnectionIsOfItsOwner) {
@@ -274,6 +317,70 @@ TEST_F(HttpClientCertificateTest, AProxyThatEndsTlsHasNoClientsCertificate) {
     EXPECT_FALSE(seen_.client_certificate);
     EXPECT_TRUE(seen_.behind_tls_proxy);
   }
+}
+
+TEST_F(HttpClientCertificateTest, AKeptConnectionDoesNotOutliveItsCertificate) {
+  start();
+  const auto alice = ca_.issue();
+  ASSERT_TRUE(get(alice));
+  revoke(alice);
+  EXPECT_EQ(get_again().error(), make_error_code(TlsError::kCertificateRefused));
+  EXPECT_EQ(server_->stats().requests, 1u);
+}
+
+TEST_F(HttpClientCertificateTest, OneThatIsStillGoodIsShownAgain) {
+  start();
+  ASSERT_TRUE(get(ca_.issue()));
+  revoke(ca_.issue());
+  ASSERT_TRUE(get_again());
+  EXPECT_TRUE(seen_.client_certificate);
+  EXPECT_EQ(server_->stats().accepted, 2u);
+}
+
+TEST_F(HttpClientCertificateTest, ConnectionsWithoutOneGoOn) {
+  start();
+  ASSERT_TRUE(get(std::nullopt));
+  revoke(ca_.issue());
+  ASSERT_TRUE(get_again());
+  EXPECT_EQ(server_->stats().accepted, 1u);
+}
+
+TEST_F(HttpClientCertificateTest, ARequestThatIsReadMeanwhileHasNone) {
+  start();
+  const auto alice = ca_.issue();
+  auto stream = connect(alice);
+  send(stream, "GET / HTTP/1.1\r\nHost: boson.test\r\n");
+  run_until(context_, [this] { return in_parts_; });
+  revoke(alice);
+  send(stream, "\r\n");
+  const auto answer = last_answer(stream);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200")) << answer;
+  EXPECT_NE(answer.find("Connection: close"), answer.npos) << answer;
+  EXPECT_FALSE(seen_.client_certificate);
+}
+
+TEST_F(HttpClientCertificateTest, ARequestThatIsAnsweredMeanwhileIsTheLast) {
+  start();
+  const auto alice = ca_.issue();
+  meanwhile_ = [&] { revoke(alice); };
+  auto stream = connect(alice);
+  send(stream, "GET / HTTP/1.1\r\nHost: boson.test\r\n\r\nGET / HTTP/1.1\r\nHost: boson.test\r\n\r\n");
+  const auto answer = last_answer(stream);
+  EXPECT_NE(answer.find("Connection: close"), answer.npos) << answer;
+  EXPECT_EQ(server_->stats().requests, 1u);
+}
+
+TEST_F(HttpClientCertificateTest, AHandshakeThatBeganBeforeCountsAsBefore) {
+  start();
+  const auto alice = ca_.issue();
+  TlsStream stream(connect(), *TlsContext::client(pinned(), alice));
+  run_until(context_, [this] { return server_->stats().open == 1; });
+  revoke(alice);
+  shake_hands(stream);
+  send(stream, "GET / HTTP/1.1\r\nHost: boson.test\r\n\r\n");
+  const auto answer = last_answer(stream);
+  EXPECT_NE(answer.find("Connection: close"), answer.npos) << answer;
+  EXPECT_FALSE(seen_.client_certificate);
 }
 
 }  // namespace

@@ -80,8 +80,13 @@ std::string request_id_for(const HttpRequest& request) {
   return Uuid::random(random).to_string();
 }
 
-HttpConnection::HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared, Admit admit)
-    : stream_(std::move(stream)), shared_(std::move(shared)), admit_(std::move(admit)), peer_(stream_.remote()) {}
+HttpConnection::HttpConnection(TlsStream stream, std::uint64_t tls_generation, std::shared_ptr<HttpServerShared> shared,
+                               Admit admit)
+    : stream_(std::move(stream)),
+      tls_generation_(tls_generation),
+      shared_(std::move(shared)),
+      admit_(std::move(admit)),
+      peer_(stream_.remote()) {}
 
 asio::awaitable<void> HttpConnection::run() {
   stream_.expires_after(shared_->limits.handshake);
@@ -151,6 +156,11 @@ void HttpConnection::drain() noexcept {
   if (holding_ != nullptr) holding_->cancel();
 }
 
+/// A first request is on its way: its sender would take an end without an answer for a failure.
+void HttpConnection::check_generation() noexcept {
+  if (waiting_ && !first_ && certificate_is_outdated()) stream_.abort();
+}
+
 asio::awaitable<bool> HttpConnection::read_more() {
   if (consumed_ > 0) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(consumed_));
@@ -169,7 +179,7 @@ asio::awaitable<bool> HttpConnection::read_request(HttpRequestParser& parser) {
   const auto& limits = shared_->limits;
   waiting_ = true;
   if (unread() == 0) {
-    if (shared_->draining) co_return false;
+    if (shared_->draining || (!first_ && certificate_is_outdated())) co_return false;
     Bytes().swap(buffer_);  // an idle connection holds no buffer
     consumed_ = 0;
     stream_.expires_after(first_ ? limits.header : limits.idle);
@@ -227,7 +237,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   request.remote = stream_.remote();
   const auto client = shared_->proxies.client_of(peer_.address, request.headers);
   if (client) request.remote = {*client, 0};
-  request.client_certificate = certificate_;
+  if (!certificate_is_outdated()) request.client_certificate = certificate_;
   request.behind_tls_proxy = shared_->proxies.end_tls(peer_.address);
   if (request.remote == peer_) request.round_trip = stream_.round_trip();
   request.request_id = request_id_for(request);
@@ -241,7 +251,7 @@ asio::awaitable<HttpConnection::Next> HttpConnection::serve_one() {
   auto handling = handle(std::move(request));
   const HttpResponse response = co_await std::move(handling);
   if (response.status == 400) blame();
-  const bool close = !parser.keep_alive() || shared_->draining;
+  const bool close = !parser.keep_alive() || shared_->draining || certificate_is_outdated();
   const std::string text =
       write_response(response, {.now = runtime::now().wall, .request_id = id, .head = head, .close = close});
   const bool written = co_await write(text);

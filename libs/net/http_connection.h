@@ -30,6 +30,7 @@ struct HttpServerShared {
   TrustedProxies proxies;
   HttpServerCounters counters;
   std::atomic<bool> draining{false};
+  std::atomic<std::uint64_t> tls_generation{0};  ///< how often the server has been given another context
   std::mutex handshakes_mutex;
   HandshakeLimiter handshakes;  // guarded by handshakes_mutex
 };
@@ -40,11 +41,14 @@ class HttpConnection {
   /// Whether one more connection of that client is taken; asked when a proxy has said whose this one is.
   using Admit = std::function<bool(const IpAddress& client)>;
 
-  HttpConnection(TlsStream stream, std::shared_ptr<HttpServerShared> shared, Admit admit);
+  /// `tls_generation`: of the context that the stream was made with.
+  HttpConnection(TlsStream stream, std::uint64_t tls_generation, std::shared_ptr<HttpServerShared> shared, Admit admit);
 
   boost::asio::awaitable<void> run();
   /// Ends a connection that waits for a request; a request that runs is answered first.
   void drain() noexcept;
+  /// The server has another context. Ends a connection with a certificate that waits for one more request.
+  void check_generation() noexcept;
   void abort() noexcept { stream_.abort(); }
 
  private:
@@ -58,6 +62,8 @@ class HttpConnection {
   boost::asio::awaitable<HttpResponse> handle(HttpRequest request);
   boost::asio::awaitable<Next> serve_upgrade(HttpRequest request);
   boost::asio::awaitable<bool> write(std::string_view text);
+  /// It was verified by what the server does not go by any more.
+  bool certificate_is_outdated() const noexcept { return certificate_ && tls_generation_ != shared_->tls_generation; }
   /// Of this connection came nothing that could be understood or let in.
   void blame();
   boost::asio::awaitable<void> hold(std::chrono::milliseconds time);
@@ -66,6 +72,7 @@ class HttpConnection {
   ByteView unread_bytes() const noexcept { return ByteView(buffer_).subspan(consumed_); }
 
   TlsStream stream_;
+  const std::uint64_t tls_generation_;
   std::shared_ptr<HttpServerShared> shared_;
   Admit admit_;
   Endpoint peer_;  // of the socket

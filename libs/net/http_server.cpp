@@ -57,6 +57,11 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   Result<Endpoint> listen(const Endpoint& where);
   asio::awaitable<void> accept_loop();
   void admit(tcp::socket socket);
+  struct CurrentTls {
+    std::optional<TlsContext> context;
+    std::uint64_t generation;
+  };
+  CurrentTls current_tls() const;
   bool has_room() const;
   bool may_shake_hands(const IpAddress& address);
   bool count_in(Entry& entry, const IpAddress& address);
@@ -68,10 +73,10 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   asio::any_io_executor executor;
   asio::strand<asio::any_io_executor> accept_strand;
   tcp::acceptor acceptor;
-  std::optional<TlsContext> tls;  // of the strand
   std::shared_ptr<HttpServerShared> shared;
 
   mutable std::mutex mutex;
+  std::optional<TlsContext> tls;                               // guarded by mutex, as is what changes its generation
   std::unordered_map<Entry*, std::shared_ptr<Entry>> entries;  // guarded by mutex
   std::unordered_map<IpAddress, std::size_t> per_address;      // guarded by mutex
 };
@@ -121,6 +126,11 @@ bool HttpServer::Impl::has_room() const {
   return !shared->draining && entries.size() < shared->limits.connections;
 }
 
+HttpServer::Impl::CurrentTls HttpServer::Impl::current_tls() const {
+  const std::lock_guard lock(mutex);
+  return {tls, shared->tls_generation};
+}
+
 bool HttpServer::Impl::may_shake_hands(const IpAddress& address) {
   const std::lock_guard lock(shared->handshakes_mutex);
   return shared->handshakes.has_room(runtime::now().monotonic, address);
@@ -146,7 +156,8 @@ void HttpServer::Impl::admit(tcp::socket socket) {
     ++shared->counters.refused_for_memory;
     return;
   }
-  if (tls && !shared->proxies.include(address) && !may_shake_hands(address)) {
+  const auto [tls_now, generation] = current_tls();
+  if (tls_now && !shared->proxies.include(address) && !may_shake_hands(address)) {
     ++shared->counters.refused_handshakes;
     return;
   }
@@ -157,10 +168,10 @@ void HttpServer::Impl::admit(tcp::socket socket) {
   ++shared->counters.accepted;
   socket.set_option(tcp::no_delay(true), error);
   entry->strand = socket.get_executor();
-  TlsStream stream = tls ? TlsStream(std::move(socket), *tls) : TlsStream(std::move(socket));
+  TlsStream stream = tls_now ? TlsStream(std::move(socket), *tls_now) : TlsStream(std::move(socket));
   // Both outlive the connection's run: its end, below, holds them.
   auto admit_client = [this, raw = entry.get()](const IpAddress& client) { return count_in(*raw, client); };
-  entry->connection = std::make_unique<HttpConnection>(std::move(stream), shared, std::move(admit_client));
+  entry->connection = std::make_unique<HttpConnection>(std::move(stream), generation, shared, std::move(admit_client));
   {
     const std::lock_guard lock(mutex);
     entries.emplace(entry.get(), entry);
@@ -209,7 +220,12 @@ HttpServer::~HttpServer() {
 Result<Endpoint> HttpServer::listen(const Endpoint& where) { return impl_->listen(where); }
 
 void HttpServer::use(const TlsContext& tls) {
-  asio::post(impl_->accept_strand, [impl = impl_, tls] { impl->tls = tls; });
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->tls = tls;
+    ++impl_->shared->tls_generation;
+  }
+  impl_->for_each_connection([](Impl::Entry& entry) { entry.connection->check_generation(); });
 }
 
 asio::awaitable<void> HttpServer::stop(std::chrono::milliseconds grace) {

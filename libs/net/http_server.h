@@ -72,7 +72,9 @@ class HttpServer {
 
   /// Binds and starts to accept; port 0 takes a free one. Returns the bound endpoint.
   Result<Endpoint> listen(const Endpoint& where);
-  /// The connections that come soon after are served with this; of a server with TLS.
+  /// Of a server with TLS: the connections that come from now on are served with this, and what stands goes on. But
+  /// certificates that clients have shown before count no more: their connections end before the next request, and a
+  /// request that is half read by then counts as one without, and is the last.
   void use(const TlsContext& tls);
   /// Stops accepting, closes idle connections, lets running requests end until the deadline, then aborts the rest.
   boost::asio::awaitable<void> stop(std::chrono::milliseconds grace);
