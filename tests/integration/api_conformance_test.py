@@ -18,8 +18,8 @@ import uuid
 import jsonschema
 import yaml
 
-from lab.api import Identity
 from lab.authority import Authority
+from lab.identity import Identity
 from lab.programs import binary
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -147,7 +147,7 @@ class ApiConformance(unittest.TestCase):
 
     def register(self):
         nonce = self.exchange("POST", "/api/v1/nodes/challenge", 200)["nonce"]
-        identity, key = Identity(self.host), os.urandom(32)
+        identity, key = Identity(), os.urandom(32)
         body = {
             "nodeId": identity.node_id, "publicKey": base64.b64encode(key).decode(),
             "identityKey": base64.b64encode(identity.public).decode(), "nonce": nonce,
@@ -342,7 +342,7 @@ class ApiConformance(unittest.TestCase):
         """server/access_test.cpp tries expired ones as well, which nobody can make from outside."""
         users, node = [self.login(name)["accessToken"] for name in ("root", "op", "alice")], self.register()
         good = {"user": users[0], "person": users[0], "node": node["sessionToken"], "relay": node["relayToken"]}
-        stranger, nobody, unsigned = Identity(self.host), str(uuid.UUID(int=1)), base64url(json.dumps({"alg": "none"}).encode())
+        stranger, nobody, unsigned = Identity(), str(uuid.UUID(int=1)), base64url(json.dumps({"alg": "none"}).encode())
         for path, method, operation in self.operations():
             access = next(iter((operation.get("security") or [{}])[0]), None)
             # Refused as a WebSocket: access_test.cpp and cascade_gate_test.cpp.

@@ -12,6 +12,7 @@ import unittest
 from case import NODE_ADDRESS, PASSWORD, LabCase
 from lab import api
 from lab import lab as places
+from lab.identity import Identity
 from lab.programs import RELAY, URL
 from lab.wait import SCALE, wait_until
 from lab.websocket import BINARY, TEXT, Refused, WebSocket
@@ -113,7 +114,7 @@ class BadInput(LabCase):
         header, claims, signature = token.split(".")
         raw = bytearray(base64.urlsafe_b64decode(signature + "=="))
         raw[0] ^= 1
-        own = api.Identity(self.outsider)
+        own = Identity()
         forged = {
             "signature altered": f"{header}.{claims}.{api.jwt_encode(bytes(raw))}",
             "alg none": f"{api.jwt_encode({**api.jwt_part(token, 0), 'alg': 'none'})}.{claims}.",
@@ -153,7 +154,7 @@ class BadInput(LabCase):
     def test_second_node_claims_a_taken_id(self):
         access = api.login(self.outsider, "alice", PASSWORD).body["accessToken"]
         victim = api.call(self.outsider, "GET", f"/api/v1/nodes/{self.node_id}", token=access).body
-        identity = api.Identity(self.outsider)
+        identity = Identity()
         self.assertEqual(api.register(self.outsider, identity).status, 200, "a registration of its own is fine")
         stolen_key = victim["keyCertificate"]["identityKey"]
         attempts = {
@@ -170,7 +171,7 @@ class BadInput(LabCase):
         self.connect()
 
     def test_nonce_is_single_use_and_needed(self):
-        identity = api.Identity(self.outsider)
+        identity = Identity()
         answer = api.call(self.outsider, "POST", "/api/v1/nodes/register", b"{}", headers={"Higgs-Signature": "AAAA"})
         self.assertIn(answer.status, (401, 422))
         self.assertEqual(api.register(self.outsider, identity).status, 200)

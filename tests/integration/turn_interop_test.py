@@ -12,6 +12,7 @@ import unittest
 from case import PASSWORD, LoggedCase
 from lab import api
 from lab import lab as places
+from lab.identity import Identity
 from lab.lab import Lab
 from lab.programs import STUN_PORT, Program, Server
 from lab.wait import wait_until
@@ -55,7 +56,7 @@ class TurnInterop(LoggedCase):
         cls.server.start(*cls.server_arguments)
         cls.server.add_user("alice", PASSWORD)
         # The volunteer stands on the internet, on the host of the web site, and so do the tools' peers.
-        identity = api.Identity(cls.lab.web)
+        identity = Identity()
         registered = api.register(cls.lab.web, identity)
         assert registered.status == 200, registered
         cls.node_id, cls.node = identity.node_id, registered.body

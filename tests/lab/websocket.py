@@ -21,16 +21,16 @@ class Refused(Exception):
 class WebSocket:
     """One link to the relay from that host."""
 
-    def __init__(self, host, path, token, protocol="higgs-relay.1", timeout=10):
+    def __init__(self, host, path, token, protocol="higgs-relay.1", timeout=10, relay=RELAY):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         raw = host.socket(socket.AF_INET)
         raw.settimeout(timeout)
-        raw.connect(RELAY)
+        raw.connect(relay)
         self._socket, self._buffer = context.wrap_socket(raw), b""
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {path} HTTP/1.1", f"Host: {RELAY[0]}:{RELAY[1]}", "Upgrade: websocket", "Connection: Upgrade",
+        lines = [f"GET {path} HTTP/1.1", f"Host: {relay[0]}:{relay[1]}", "Upgrade: websocket", "Connection: Upgrade",
                  f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
         if protocol:
             lines.append(f"Sec-WebSocket-Protocol: {protocol}")
