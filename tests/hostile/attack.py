@@ -19,13 +19,19 @@ import select
 import signal
 import socket
 import ssl
+import sys
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lab.identity import Identity  # noqa: E402  (the path above is needed first)
 
 READ, WRITE = select.EPOLLIN | select.EPOLLRDHUP, select.EPOLLOUT
 OPEN_EVERY = 0.02  # seconds between looks at how many connections are missing
 READY_SECONDS = 6.0
 BODY = b"x" * 60000
-JSON_HEAD = "POST {} HTTP/1.1\r\nHost: server\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
+SIGNED = 4  # registrations, for one that is not
+JSON_HEAD = "POST {} HTTP/1.1\r\nHost: server\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n"
 UPGRADE = ("GET /relay/{} HTTP/1.1\r\nHost: server\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {}\r\n"
            "Sec-WebSocket-Version: {}\r\nSec-WebSocket-Protocol: higgs-relay.1\r\nAuthorization: Bearer {}\r\n\r\n")
 
@@ -81,7 +87,7 @@ class Peer:
         self.rest += block
 
     def answer(self):
-        """The status of the next answer."""
+        """Status and body of the next answer."""
         while b"\r\n\r\n" not in self.rest:
             yield from self.receive()
         head, self.rest = self.rest.split(b"\r\n\r\n", 1)
@@ -89,13 +95,14 @@ class Peer:
         wanted = int(length.group(1)) if length else 0
         while len(self.rest) < wanted:
             yield from self.receive()
-        self.rest = self.rest[wanted:]
-        return int(head.split(None, 2)[1])
+        body, self.rest = self.rest[:wanted], self.rest[wanted:]
+        return int(head.split(None, 2)[1]), body
 
 
-def post(path, body):
+def post(path, body, headers=None):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return JSON_HEAD.format(path, len(data)).encode() + data
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+    return JSON_HEAD.format(path, len(data), more).encode() + data
 
 
 def word(count=12):
@@ -108,8 +115,8 @@ class Attacks:
     SIZES = {"silent": (10000, 4000), "slow-loris": (2000, 400), "slow-read": (1000, 300), "slow-body": (6000, 500), "logins": (256, 200),
              "registrations": (256, 200), "malformed": (256, 600), "handshakes": (256, 600)}
 
-    def __init__(self, note):
-        self._note = note
+    def __init__(self, note, origin):
+        self._note, self._origin = note, origin
 
     def silent(self, peer):
         yield from peer.connected()
@@ -131,23 +138,34 @@ class Attacks:
 
     def slow_body(self, peer):
         yield from peer.handshake()
-        yield from peer.send(JSON_HEAD.format("/api/v1/auth/login", len(BODY) + 100).encode() + BODY)
+        yield from peer.send(JSON_HEAD.format("/api/v1/auth/login", len(BODY) + 100, "").encode() + BODY)
         while True:
             yield from peer.receive()  # a refusal, or the end
+
+    def _ask(self, peer, path, body, headers=None):
+        yield from peer.send(post(f"/api/v1/{path}", body, headers))
+        status, answer = yield from peer.answer()
+        self._note(status)
+        return status, answer
 
     def logins(self, peer):
         yield from peer.handshake()
         while True:
-            yield from peer.send(post("/api/v1/auth/login", {"username": word(), "password": word()}))
-            self._note((yield from peer.answer()))
+            yield from self._ask(peer, "auth/login", {"username": word(), "password": word()})
 
     def registrations(self, peer):
+        """Nodes that nobody has heard of, signed as they must be, which costs the server most; and what is cheap to refuse."""
         yield from peer.handshake()
         while True:
-            for path, body in (("nodes/challenge", {}), ("nodes/register", {"nodeId": word(), "nonce": word(32)}),
-                               ("auth/register", {"invite": word(), "username": word(), "password": word()})):
-                yield from peer.send(post(f"/api/v1/{path}", body))
-                self._note((yield from peer.answer()))
+            for _ in range(SIGNED):
+                status, answer = yield from self._ask(peer, "nodes/challenge", {})
+                if status != 200:
+                    break
+                status, _ = yield from self._ask(peer, "nodes/register", *Identity().registration(self._origin, json.loads(answer)["nonce"]))
+                if status == 200:
+                    self._note("registered")
+            yield from self._ask(peer, "nodes/register", {"nodeId": word(), "nonce": word(32)})
+            yield from self._ask(peer, "auth/register", {"invite": word(), "username": word(), "password": word()})
 
     def handshakes(self, peer):
         yield from peer.handshake()
@@ -166,7 +184,8 @@ class Attacks:
                               3: post("/api/v1/auth/login", b'{"username":' + b"[" * 20000),
                               4: UPGRADE.format(word(), "no key", 7, token).encode(),
                               5: UPGRADE.format(word(), base64.b64encode(os.urandom(16)).decode(), 13, token).encode() + os.urandom(300)}[choice])
-        self._note((yield from peer.answer()))
+        status, _ = yield from peer.answer()
+        self._note(status)
 
 
 class Engine:
@@ -174,7 +193,7 @@ class Engine:
         self._target = (arguments.server, arguments.port)
         self._sources = arguments.source
         self._answers = collections.Counter()
-        attacks = Attacks(lambda status: self._answers.update([str(status)]))
+        attacks = Attacks(lambda what: self._answers.update([str(what)]), f"https://{arguments.server}:{arguments.port}")
         self._run_peer = getattr(attacks, arguments.attack.replace("-", "_"))
         self._count, self._rate = Attacks.SIZES[arguments.attack]
         self._count = min(self._count, arguments.count or self._count)

@@ -17,8 +17,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ATTACKS = ("silent", "slow-loris", "slow-read", "slow-body", "logins", "registrations", "malformed", "handshakes")
 PASSWORD = "a pass phrase for the siege"
 STRANGERS = [f"203.0.113.{last}" for last in range(160, 224)]
-# How many handshakes an address may have is to be seen where they come from few.
-SOURCES = {"handshakes": STRANGERS[:1]}
+# What an address may register in a minute is soon used up: each storm comes from others than the three before it.
+NEWCOMERS = "198.51.100"
+NEWCOMERS_AT_ONCE, NEWCOMERS_TURNS = 63, 4
 FLOW_PORT = 7100
 LIMIT_MIB = 256
 SAMPLE_SECONDS = 0.1
@@ -104,6 +105,9 @@ class Siege:
     def __init__(self, lab, limit_mib=LIMIT_MIB):
         self.lab, self.limit_mib = lab, limit_mib
         self.stranger = lab.stranger("stranger", *STRANGERS)
+        self.stranger.run("ip", "route", "add", "local", f"{NEWCOMERS}.0/24", "dev", "lo")
+        lab.server.run("ip", "route", "add", f"{NEWCOMERS}.0/24", "dev", "eth0")
+        self._storms = 0
         self.server = Server(lab.server)
         self.server.start("--limits-memory", str(limit_mib))
         self.server.add_user("alice", PASSWORD)
@@ -147,6 +151,15 @@ class Siege:
             neighbour.kill()
             neighbour.wait()
 
+    def _sources(self, name):
+        if name == "handshakes":  # how many an address may have is to be seen where they come from few
+            return STRANGERS[:1]
+        if name != "registrations":
+            return STRANGERS
+        first = self._storms % NEWCOMERS_TURNS * NEWCOMERS_AT_ONCE
+        self._storms += 1
+        return [f"{NEWCOMERS}.{first + number + 1}" for number in range(NEWCOMERS_AT_ONCE)]
+
     def _refused(self, before):
         now = self.metrics()
         return {sample: round(now[sample] - before.get(sample, 0)) for sample in now if REFUSALS.match(sample) and now[sample] > before.get(sample, 0)}
@@ -159,7 +172,7 @@ class Siege:
         before, cpu = self.metrics(), self.server.cpu_seconds()
         samples, started = Samples(self.server), time.monotonic()
         process = self.stranger.popen(sys.executable, f"{HERE}/attack.py", "--attack", name, "--server", places.SERVER, "--port", SERVER_PORT,
-                                      *(word for source in SOURCES.get(name, STRANGERS) for word in ("--source", source)), *(["--aside"] if aside else []),
+                                      *(word for source in self._sources(name) for word in ("--source", source)), *(["--aside"] if aside else []),
                                       stdout=-1, text=True)
         try:
             if process.stdout.readline() != "ready\n":
@@ -188,6 +201,8 @@ class Siege:
             found.append(f"{result['rss_mib']} MiB of {result['limit_mib']}")
         if not any(re.search(EXPECTED[result["attack"]], sample) for sample in result["refused"]):
             found.append("the metrics do not say that it was refused")
+        if result["attack"] == "registrations" and not result["answers"].get("registered"):
+            found.append("nobody was registered, which would have cost the server most")
         if not self.flow.running:
             found.append("the download broke")
         if self.client.status()["sessionId"] != self.session:
