@@ -26,6 +26,7 @@ nlohmann::json NodeService::status() {
   }
   nlohmann::json json = {
       {"nodeId", to_string(identity_.node_id())},
+      {"identityKey", identity_.identity_key().to_base64()},
       {"publicKey", identity_.wireguard_public_key().to_base64()},
       {"uptimeSeconds", now - unix_seconds(started_)},
       {"server",

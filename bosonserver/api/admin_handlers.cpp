@@ -2,42 +2,21 @@
 #include <charconv>
 
 #include "api/account.h"
-#include "api/node_config.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
+#include "bosonserver/api/node_rules.h"
 #include "bosonserver/api/paging.h"
 
 namespace higgs::boson {
 namespace {
 
-template <class T>
-std::optional<net::HttpResponse> fault_in(const api::Decoded<T>& payload) {
-  if (payload) return std::nullopt;
-  auto errors = payload.error();
-  for (auto& error : errors.list) error.pointer.insert(0, "/payload");
-  return invalid_body(errors);
-}
-
-/// The node looks at it again; here the operator learns of it at once.
-std::optional<net::HttpResponse> fault_of(const api::CreateActionRequest& body) {
-  switch (body.type) {
-    case api::ActionType::kUpdateConfig:
-      return fault_in(api::decode_node_config(body.payload.text));
-    case api::ActionType::kMaintenance:
-      return fault_in(api::decode<api::MaintenancePayload>(body.payload.text));
-    case api::ActionType::kRestart:
-      break;
-  }
-  if (!body.payload.text.starts_with('{')) return invalid_field("/payload", "is not an object");
-  return std::nullopt;
-}
-
-net::HttpResponse set_admission(Call& call, NodeAdmission admission, std::string_view action) {
+net::HttpResponse set_admission(Call& call, NodeAdmission admission) {
   const auto id = call.id<NodeId>();
   if (!id) return not_found("node");
+  call.act_object = "node:" + to_string(*id);
   const auto set = call.services.store.set_node_admission(*id, admission);
-  call.audit(action, "node:" + to_string(*id), set ? "ok" : set.error().message());
   if (!set) return store_failure(set.error(), "node");
+  call.audit_act("ok");
   node_changed(call.services, *id);
   const auto node = call.services.store.node(*id);
   if (!node) return store_failure(node.error(), "node");
@@ -46,15 +25,15 @@ net::HttpResponse set_admission(Call& call, NodeAdmission admission, std::string
 
 }  // namespace
 
-net::HttpResponse approve_node(Call& call) { return set_admission(call, NodeAdmission::kApproved, "node.approve"); }
+net::HttpResponse approve_node(Call& call) { return set_admission(call, NodeAdmission::kApproved); }
 
 net::HttpResponse ban_node(Call& call) {
-  auto response = set_admission(call, NodeAdmission::kBanned, "node.ban");
+  auto response = set_admission(call, NodeAdmission::kBanned);
   if (response.status != 200) return response;
   const auto id = *call.id<NodeId>();
   const auto ended = call.services.store.end_sessions_of_node(id, "banned", call.seconds());
-  if (!ended) return store_failure(ended.error(), "session");
   call.services.relay.close_node(id, relay::CloseReason::kBanned);
+  if (!ended) return store_failure(ended.error(), "session");
   for (const auto& session : *ended) call.services.turn.close_session(session);
   return response;
 }
@@ -62,23 +41,25 @@ net::HttpResponse ban_node(Call& call) {
 net::HttpResponse create_action(Call& call) {
   const auto id = call.id<NodeId>();
   if (!id) return not_found("node");
+  call.act_object = "node:" + to_string(*id);
   const auto body = call.body<api::CreateActionRequest>();
   if (!body) return invalid_body(body.error());
-  if (auto fault = fault_of(*body)) return std::move(*fault);
-  ActionRecord action;
-  action.id = Uuid::random(call.services.random).to_string();
-  action.node = *id;
-  action.type = body->type;
-  action.payload = body->payload.text;
-  action.created_at = call.seconds();
+  if (const auto faults = faults_of(*body); !faults.list.empty()) return invalid_body(faults);
+  const auto action = make_action(*body, *id, call.services.random, call.seconds());
   const auto added = call.services.store.add_action(action);
-  call.audit("node.action.create", "node:" + to_string(*id),
-             added ? "ok: " + std::string(api::to_string(action.type)) + " " + action.id : added.error().message());
   if (!added && added.error() == StoreError::kFull)
     return problem_answer(409, "too-many-actions", "Too many actions wait for this node");
   if (!added) return store_failure(added.error(), "node");
+  call.audit_act(outcome_of(action));
   node_changed(call.services, *id);
   return json_answer(api::CreatedAction{action.id}, 201);
+}
+
+net::HttpResponse list_actions(Call& call) {
+  const auto id = call.id<NodeId>();
+  if (!id) return not_found("node");
+  const auto list = waiting_actions(call.services.store, *id);
+  return list ? json_answer(*list) : store_failure(list.error(), "node");
 }
 
 net::HttpResponse list_audit(Call& call) {

@@ -2,19 +2,9 @@
 #include "api/account.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
+#include "bosonserver/api/node_rules.h"
 
 namespace higgs::boson {
-namespace {
-
-api::AllowListEntry shown(const AllowEntry& entry) {
-  return {entry.id, entry.network, entry.identity_key, entry.note, entry.created_by, entry.created_at};
-}
-
-std::string object_of(const AllowEntry& entry) {
-  return entry.network ? entry.network->to_string() : "identity:" + entry.identity_key->to_base64();
-}
-
-}  // namespace
 
 net::HttpResponse list_allow_entries(Call& call) {
   const auto entries = call.services.store.allow_entries();
@@ -27,27 +17,23 @@ net::HttpResponse list_allow_entries(Call& call) {
 net::HttpResponse create_allow_entry(Call& call) {
   const auto body = call.body<api::CreateAllowEntryRequest>();
   if (!body) return invalid_body(body.error());
-  if (body->network.has_value() == body->identity_key.has_value())
-    return invalid_field("/network", "is needed, or identityKey, and not both");
-  const AllowEntry entry{Uuid::random(call.services.random).to_string(),
-                         body->network,
-                         body->identity_key,
-                         body->note.value_or(""),
-                         call.actor(),
-                         call.seconds()};
+  if (const auto faults = faults_of(*body); !faults.list.empty()) return invalid_body(faults);
+  const auto entry = make_allow_entry(*body, call.services.random, call.actor(), call.seconds());
+  call.act_object = object_of(entry);
   const auto added = call.services.store.add_allow_entry(entry);
   if (!added && added.error() == StoreError::kExists)
     return problem_answer(409, "entry-exists", "There is such an entry already");
   if (!added) return store_failure(added.error(), "entry");
-  call.audit("allowlist.add", object_of(entry), "ok");
+  call.audit_act("ok");
   return json_answer(shown(entry), 201);
 }
 
 net::HttpResponse delete_allow_entry(Call& call) {
   if (!Uuid::parse(call.parameters.front())) return not_found("entry");
-  const auto removed = call.services.store.remove_allow_entry(call.parameters.front());
+  call.act_object = call.parameters.front();
+  const auto removed = call.services.store.remove_allow_entry(call.act_object);
   if (!removed) return store_failure(removed.error(), "entry");
-  call.audit("allowlist.remove", call.parameters.front(), "ok");
+  call.audit_act("ok");
   return no_content();
 }
 

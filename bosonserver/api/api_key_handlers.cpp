@@ -3,6 +3,7 @@
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/tokens.h"
+#include "bosonserver/api/user_rules.h"
 
 namespace higgs::boson {
 namespace {
@@ -11,15 +12,17 @@ api::ApiKey shown(const ApiKeyRecord& key) {
   return {key.id, key.name, key.role, key.created_at, key.expires_at, key.last_used_at};
 }
 
-}  // namespace
-
-net::HttpResponse list_api_keys(Call& call) {
-  const auto keys = call.services.store.api_keys(call.user->id);
+net::HttpResponse list_of(Call& call, UserId user) {
+  const auto keys = call.services.store.api_keys(user);
   if (!keys) return store_failure(keys.error(), "API key");
   api::ApiKeyList list;
   for (const auto& key : *keys) list.keys.push_back(shown(key));
   return json_answer(list);
 }
+
+}  // namespace
+
+net::HttpResponse list_api_keys(Call& call) { return list_of(call, call.user->id); }
 
 net::HttpResponse create_api_key(Call& call) {
   const auto body = call.body<api::CreateApiKeyRequest>();
@@ -51,6 +54,26 @@ net::HttpResponse delete_api_key(Call& call) {
   const auto removed = call.services.store.remove_api_key(call.user->id, call.parameters.front());
   if (!removed) return store_failure(removed.error(), "API key");
   call.audit("api-key.delete", call.parameters.front(), "ok");
+  return no_content();
+}
+
+net::HttpResponse list_user_api_keys(Call& call) {
+  const auto id = call.id<UserId>();
+  if (!id) return not_found("user");
+  const auto user = call.services.store.user_by_id(*id);
+  if (!user) return store_failure(user.error(), "user");
+  return list_of(call, *id);
+}
+
+net::HttpResponse delete_user_api_key(Call& call) {
+  const auto id = call.id<UserId>();
+  if (!id) return not_found("user");
+  const auto user = call.services.store.user_by_id(*id);
+  if (!user) return store_failure(user.error(), "user");
+  const auto revoked = revoke_api_key(call.services.store, *id, call.parameters.at(1));
+  if (!revoked) return store_failure(revoked.error(), "API key");
+  call.act_object = revoked->id;
+  call.audit_act("ok: " + revoked->name + " of " + user->name);
   return no_content();
 }
 

@@ -25,6 +25,11 @@ void Call::audit(std::string_view action, std::string_view object, std::string_v
   audit_as(actor(), action, object, outcome);
 }
 
+void Call::audit_act(std::string_view outcome) {
+  act_audited = true;
+  audit(act, act_object, outcome);
+}
+
 void Call::audit_as(std::string_view who, std::string_view action, std::string_view object,
                     std::string_view outcome) const {
   const AuditEntry entry{0,

@@ -23,6 +23,9 @@ struct Call {
   std::optional<UserRecord> user{};       ///< as the store has it now, where the endpoint is for users
   api::Role role = api::Role::kUser;      ///< what counts for this call: the user's, or less where an API key has less
   std::optional<std::string> key_name{};  ///< of the API key, where it is one that calls
+  std::string_view act{};                 ///< ApiEndpoint::act
+  std::string act_object{};               ///< what the act is on, as the audit names it
+  bool act_audited = false;               ///< with what became of it
 
   std::int64_t seconds() const { return unix_seconds(now.wall); }
   /// nullopt: the path's first parameter is no id.
@@ -43,6 +46,8 @@ struct Call {
   std::string actor() const;
   /// Writes the audit; where that fails, the log has it.
   void audit(std::string_view action, std::string_view object, std::string_view outcome) const;
+  /// The same for the act of an administrative endpoint. What its handler refuses and does not tell, the gateway tells.
+  void audit_act(std::string_view outcome);
   void audit_as(std::string_view actor, std::string_view action, std::string_view object,
                 std::string_view outcome) const;
   /// "https://host:port" for this caller: configured, or its Host header. nullopt where that is none.

@@ -50,6 +50,7 @@ struct ApiEndpoint {
   Lane lane = Lane::kStore;
   Work work = Work::kAnonymous;  ///< when it is refused under overload
   Handler handler = nullptr;     ///< null: answered elsewhere (relay upgrade, metrics listener)
+  std::string_view act = {};     ///< what the audit calls it, where it is an administrative act
   Listener listener = Listener::kMain;
   Outage outage = Outage::kRefuse;
 };

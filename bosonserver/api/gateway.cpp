@@ -46,11 +46,35 @@ net::HttpResponse failed(const Passage& passage, const std::exception& error) {
   return problem_answer(500, "internal", "Something went wrong");
 }
 
+net::HttpResponse answer_of(Passage& passage) {
+  try {
+    return passage.endpoint->handler(passage.call);
+  } catch (const std::exception& error) {
+    return failed(passage, error);
+  }
+}
+
+/// Here for all of them: an administrative act is in the audit whatever becomes of it.
+void audit_refusal(Call& call, const net::HttpResponse& response) {
+  if (call.act.empty() || call.act_audited || response.status < 400) return;
+  auto outcome = "refused: " + std::to_string(response.status);
+  const auto problem = api::decode<api::Problem>(response.body);
+  if (problem && problem->type.starts_with(api::kProblemTypePrefix))
+    outcome += " " + problem->type.substr(api::kProblemTypePrefix.size());
+  // Of a path only ids: the rest may be anything, and of any length.
+  if (call.act_object.empty())
+    for (const auto& parameter : call.parameters)
+      if (Uuid::parse(parameter)) call.act_object = parameter;
+  call.audit_act(outcome);
+}
+
 }  // namespace
 
 Passage Gateway::begin(const net::HttpRequest& request, Match match) const {
-  return {Call{request, services_, services_.clock(), std::move(match.parameters)}, match.endpoint,
-          std::move(match.allowed), std::nullopt};
+  Passage passage{Call{request, services_, services_.clock(), std::move(match.parameters)}, match.endpoint,
+                  std::move(match.allowed), std::nullopt};
+  if (match.endpoint) passage.call.act = match.endpoint->act;
+  return passage;
 }
 
 std::optional<net::HttpResponse> Gateway::check(Passage& passage) {
@@ -65,7 +89,8 @@ std::optional<net::HttpResponse> Gateway::check(Passage& passage) {
 
 net::HttpResponse Gateway::handle(Passage& passage) {
   try {
-    auto response = passage.endpoint->handler(passage.call);
+    auto response = answer_of(passage);
+    audit_refusal(passage.call, response);
     if (passage.rate) add_rate_headers(response, *passage.rate);
     return response;
   } catch (const std::exception& error) {

@@ -41,6 +41,8 @@ net::HttpResponse sign_up(Call& call);
 net::HttpResponse list_api_keys(Call& call);
 net::HttpResponse create_api_key(Call& call);
 net::HttpResponse delete_api_key(Call& call);
+net::HttpResponse list_user_api_keys(Call& call);
+net::HttpResponse delete_user_api_key(Call& call);
 // user_handlers.cpp
 net::HttpResponse list_users(Call& call);
 net::HttpResponse create_user(Call& call);
@@ -51,6 +53,7 @@ net::HttpResponse delete_user(Call& call);
 net::HttpResponse approve_node(Call& call);
 net::HttpResponse ban_node(Call& call);
 net::HttpResponse create_action(Call& call);
+net::HttpResponse list_actions(Call& call);
 net::HttpResponse list_audit(Call& call);
 // allowlist_handlers.cpp
 net::HttpResponse list_allow_entries(Call& call);

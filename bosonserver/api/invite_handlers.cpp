@@ -32,7 +32,8 @@ net::HttpResponse create_invite(Call& call) {
                                 body->lifetime_seconds.value_or(kInviteLifetime.count()), call.actor(), call.seconds());
   const auto added = call.services.store.add_invite(made.record);
   if (!added) return store_failure(added.error(), "invite");
-  call.audit("invite.create", made.record.id, "ok: " + std::string(api::to_string(body->role)));
+  call.act_object = made.record.id;
+  call.audit_act("ok: " + std::string(api::to_string(body->role)));
   return json_answer(
       api::CreatedInvite{made.record.id, made.secret, body->role, made.record.uses_left, made.record.expires_at}, 201);
 }
@@ -55,11 +56,11 @@ net::HttpResponse list_invites(Call& call) {
 }
 
 net::HttpResponse delete_invite(Call& call) {
-  const auto& id = call.parameters.front();
-  if (!Uuid::parse(id)) return not_found("invite");
-  const auto removed = call.services.store.remove_invite(id);
+  if (!Uuid::parse(call.parameters.front())) return not_found("invite");
+  call.act_object = call.parameters.front();
+  const auto removed = call.services.store.remove_invite(call.act_object);
   if (!removed) return store_failure(removed.error(), "invite");
-  call.audit("invite.revoke", id, "ok");
+  call.audit_act("ok");
   return no_content();
 }
 

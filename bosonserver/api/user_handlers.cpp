@@ -17,33 +17,55 @@ std::optional<net::HttpResponse> refuse_own_account(const Call& call, UserId use
   return forbidden("an API key has no power over its own account");
 }
 
-/// What an update did, for the audit.
-std::string outcome_of(const api::UpdateUserRequest& body, std::size_t ended_sessions) {
+/// What an update has done, for the audit.
+using Done = std::vector<std::string>;
+
+Done changes_of(const api::UpdateUserRequest& body, std::size_t ended_sessions) {
+  Done done;
+  if (body.password) done.emplace_back("password");
+  if (body.role) done.push_back("role=" + std::string(api::to_string(*body.role)));
+  if (body.disabled) done.emplace_back(*body.disabled ? "disabled" : "enabled");
+  if (ended_sessions > 0) done.push_back("ended " + std::to_string(ended_sessions) + " sessions");
+  return done;
+}
+
+std::string outcome_of(const Done& done) {
   std::string text = "ok:";
-  if (body.password) text += " password";
-  if (body.role) text += " role=" + std::string(api::to_string(*body.role));
-  if (body.disabled) text += *body.disabled ? " disabled" : " enabled";
-  if (body.totp) text += " totp removed";
-  if (body.relay_quota) {
-    const auto quota = *body.relay_quota;
-    text += " relay-quota=" + (quota == api::kConfiguredQuota ? "configured" : std::to_string(quota));
-  }
-  if (ended_sessions > 0) text += ", ended " + std::to_string(ended_sessions) + " sessions";
+  for (const auto& what : done) text += (&what == &done.front() ? " " : ", ") + what;
   return text;
 }
 
-/// nullopt: done, also where there was none.
-std::optional<net::HttpResponse> remove_totp_of(Call& call, UserId user) {
-  const auto removed = call.services.store.remove_totp(user);
-  if (!removed && removed.error() != StoreError::kNotFound) return store_failure(removed.error(), "user");
-  return std::nullopt;
+Result<void> remove_totp_of(Store& store, UserId user, Done& done) {
+  const auto removed = store.remove_totp(user);
+  if (!removed && removed.error() != StoreError::kNotFound) return removed;
+  done.emplace_back("totp removed");
+  return {};
 }
 
-std::optional<net::HttpResponse> set_relay_quota(Call& call, UserId user, std::int64_t quota) {
+Result<void> remove_api_keys_of(Store& store, UserId user, Done& done) {
+  const auto revoked = revoke_api_keys(store, user);
+  if (!revoked) return revoked.error();
+  done.push_back("revoked " + std::to_string(*revoked) + " API keys");
+  return {};
+}
+
+Result<void> set_relay_quota_of(Store& store, UserId user, std::int64_t quota, Done& done) {
   std::optional<std::uint64_t> bytes;
   if (quota != api::kConfiguredQuota) bytes = static_cast<std::uint64_t>(quota);
-  const auto set = call.services.store.set_relay_quota(user, bytes);
-  return set ? std::nullopt : std::optional(store_failure(set.error(), "user"));
+  const auto set = store.set_relay_quota(user, bytes);
+  if (!set) return set;
+  done.push_back("relay-quota=" + (bytes ? std::to_string(quota) : "configured"));
+  return {};
+}
+
+/// What does not stand in the account's own row. `done` also has what was done before something failed.
+Result<void> update_beside(Store& store, UserId user, const api::UpdateUserRequest& body, Done& done) {
+  Result<void> so_far;
+  if (body.totp) so_far = remove_totp_of(store, user, done);
+  if (so_far && body.api_keys) so_far = remove_api_keys_of(store, user, done);
+  if (so_far && body.relay_quota) so_far = set_relay_quota_of(store, user, *body.relay_quota, done);
+  if (!so_far) done.push_back("then failed: " + so_far.error().message());
+  return so_far;
 }
 
 }  // namespace
@@ -68,6 +90,7 @@ net::HttpResponse create_user(Call& call) {
   const auto body = call.body<api::CreateUserRequest>();
   if (!body) return invalid_body(body.error());
   if (auto fault = fault_of_user_name(body->username)) return invalid_field("/username", *fault);
+  call.act_object = body->username;
   UserRecord user;
   user.id = UserId(Uuid::random(call.services.random));
   user.name = body->username;
@@ -75,12 +98,10 @@ net::HttpResponse create_user(Call& call) {
   user.role = body->role;
   user.created_at = call.seconds();
   const auto added = call.services.store.add_user(user);
-  if (!added && added.error() == StoreError::kExists) {
-    call.audit("user.create", user.name, "exists");
+  if (!added && added.error() == StoreError::kExists)
     return problem_answer(409, "user-exists", "There is such a user already");
-  }
   if (!added) return store_failure(added.error(), "user");
-  call.audit("user.create", user.name, "ok: " + std::string(api::to_string(user.role)));
+  call.audit_act("ok: " + std::string(api::to_string(user.role)));
   auto response = json_answer(shown(user), 201);
   response.headers.set("Location", "/api/v1/users/" + to_string(user.id));
   return response;
@@ -105,22 +126,25 @@ net::HttpResponse update_user(Call& call) {
   const auto body = call.body<api::UpdateUserRequest>();
   if (!body) return invalid_body(body.error());
   if (body->totp.value_or(false)) return invalid_field("/totp", "can only be false: users enrol themselves");
+  if (body->api_keys.value_or(false)) return invalid_field("/apiKeys", "can only be false: users make them themselves");
   if (auto refused = refuse_own_account(call, *id)) return std::move(*refused);
-  const auto user = call.services.store.user_by_id(*id);
+  auto& store = call.services.store;
+  const auto user = store.user_by_id(*id);
   if (!user) return store_failure(user.error(), "user");
+  call.act_object = user->name;
   UserChange change{.role = body->role, .disabled = body->disabled};
   if (body->password) change.password_hash = call.services.passwords.hash(*body->password);
-  const auto changed = call.services.store.change_user(*id, change, call.seconds());
+  const auto changed = store.change_user(*id, change, call.seconds());
   if (!changed) return store_failure(changed.error(), "user");
   sessions_over(call.services, changed->ended);
-  if (body->totp) {
-    if (auto refused = remove_totp_of(call, *id)) return std::move(*refused);
-  }
-  if (body->relay_quota) {
-    if (auto refused = set_relay_quota(call, *id, *body->relay_quota)) return std::move(*refused);
-  }
-  call.audit("user.update", user->name, outcome_of(*body, changed->ended.size()));
-  return json_answer(api::UpdatedUser{shown(changed->user), static_cast<std::uint32_t>(changed->ended.size())});
+  auto done = changes_of(*body, changed->ended.size());
+  const auto beside = update_beside(store, *id, *body, done);
+  call.audit_act(outcome_of(done));
+  if (!beside) return store_failure(beside.error(), "user");
+  const auto keys = store.api_keys(*id);
+  if (!keys) return store_failure(keys.error(), "user");
+  return json_answer(api::UpdatedUser{shown(changed->user), static_cast<std::uint32_t>(changed->ended.size()),
+                                      static_cast<std::uint32_t>(keys->size())});
 }
 
 net::HttpResponse delete_user(Call& call) {
@@ -129,10 +153,11 @@ net::HttpResponse delete_user(Call& call) {
   if (auto refused = refuse_own_account(call, *id)) return std::move(*refused);
   const auto user = call.services.store.user_by_id(*id);
   if (!user) return store_failure(user.error(), "user");
+  call.act_object = user->name;
   const auto ended = call.services.store.remove_user(*id, call.seconds());
   if (!ended) return store_failure(ended.error(), "user");
+  call.audit_act("ok");
   sessions_over(call.services, *ended);
-  call.audit("user.delete", user->name, "ok");
   return no_content();
 }
 

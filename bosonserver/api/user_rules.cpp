@@ -30,4 +30,23 @@ NewInvite make_invite(RandomSource& random, api::Role role, std::uint32_t uses, 
   return {std::move(record), SecretString(std::move(secret))};
 }
 
+Result<ApiKeyRecord> revoke_api_key(Store& store, UserId user, const std::string& id) {
+  const auto keys = store.api_keys(user);
+  if (!keys) return keys.error();
+  const auto found = std::find_if(keys->begin(), keys->end(), [&](const auto& key) { return key.id == id; });
+  if (found == keys->end()) return StoreError::kNotFound;
+  if (const auto removed = store.remove_api_key(user, id); !removed) return removed.error();
+  return *found;
+}
+
+Result<std::size_t> revoke_api_keys(Store& store, UserId user) {
+  const auto keys = store.api_keys(user);
+  if (!keys) return keys.error();
+  for (const auto& key : *keys) {
+    const auto removed = store.remove_api_key(user, key.id);
+    if (!removed && removed.error() != StoreError::kNotFound) return removed.error();
+  }
+  return keys->size();
+}
+
 }  // namespace higgs::boson

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,5 +26,10 @@ struct NewInvite {
 };
 NewInvite make_invite(RandomSource& random, api::Role role, std::uint32_t uses, std::int64_t lifetime_seconds,
                       std::string created_by, std::int64_t now);
+
+/// Ends one, and returns what it was. kNotFound: the user has no such key.
+Result<ApiKeyRecord> revoke_api_key(Store& store, UserId user, const std::string& id);
+/// Ends all of them; how many.
+Result<std::size_t> revoke_api_keys(Store& store, UserId user);
 
 }  // namespace higgs::boson

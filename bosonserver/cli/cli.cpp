@@ -110,7 +110,12 @@ class CommandLine {
     if (backup_->parsed()) return backup_store(settings_, backup_file_);
     if (restore_->parsed()) return restore_store(settings_, backup_file_);
     Console console(settings_, table_.json());
-    return (*table_.chosen())(console);
+    try {
+      return (*table_.chosen())(console);
+    } catch (const std::exception& error) {
+      console.audit_failure(error.what());
+      throw;
+    }
   }
 
   CLI::App app_{"bosonserver: introduces Higgs nodes and clients, and relays what they cannot send directly"};

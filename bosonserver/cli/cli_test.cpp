@@ -1,66 +1,13 @@
-#include "bosonserver/cli/cli.h"
-
-#include <filesystem>
-#include <fstream>
 #include <set>
 
 #include <SQLiteCpp/SQLiteCpp.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-#include <stdlib.h>
 
-#include "bosonserver/store/open_store.h"
-#include "bosonserver/store/testing/records.h"
+#include "bosonserver/cli/testing/command_line_fixture.h"
 #include "crypto/password_hash.h"
 #include "runtime/files.h"
 
-namespace higgs::boson {
+namespace higgs::boson::testing {
 namespace {
-
-class CommandLineTest : public ::testing::Test {
- protected:
-  CommandLineTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "higgs-cli-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~CommandLineTest() override { std::filesystem::remove_all(directory_); }
-
-  std::string write(const std::string& name, const std::string& text) {
-    const auto file = directory_ / name;
-    std::ofstream(file) << text;
-    return file.string();
-  }
-  int run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "bosonserver");
-    std::vector<char*> argv;
-    argv.reserve(arguments.size());
-    for (auto& argument : arguments) argv.push_back(argument.data());
-    ::testing::internal::CaptureStdout();
-    ::testing::internal::CaptureStderr();
-    const int status = run_command_line(static_cast<int>(argv.size()), argv.data());
-    out_ = ::testing::internal::GetCapturedStdout();
-    err_ = ::testing::internal::GetCapturedStderr();
-    return status;
-  }
-  int user(const std::string& command, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"user", command});
-    arguments.insert(arguments.end(), {"--state-dir", state()});
-    return run(std::move(arguments));
-  }
-  std::string state() const { return (directory_ / "state").string(); }
-  std::unique_ptr<Store> open() const { return open_store({"sqlite:" + (directory_ / "state" / "store.db").string()}); }
-  NodeId add_node(Store& store) {
-    const auto node = testing::make_node(random_);
-    EXPECT_TRUE(store.register_node(node));
-    return node.id;
-  }
-  /// What was printed.
-  nlohmann::json json() const { return nlohmann::json::parse(out_); }
-
-  std::filesystem::path directory_;
-  std::string out_, err_;
-  SeededRandom random_{3};
-};
 
 TEST_F(CommandLineTest, MigratesAndSaysWhatIsMissing) {
   EXPECT_EQ(run({"migrate", "status", "--json", "--state-dir", state()}), 0) << err_;
@@ -174,7 +121,7 @@ TEST_F(CommandLineTest, ManagesUsers) {
   }
   EXPECT_EQ(acts,
             (std::multiset<std::string>{"invite.create", "user.create", "user.create", "user.delete", "user.update",
-                                        "user.update", "user.update", "user.update", "user.update"}));
+                                        "user.update", "user.update", "user.update", "user.update", "user.update"}));
 }
 
 TEST_F(CommandLineTest, ListsAndRevokesInvites) {
@@ -320,7 +267,16 @@ TEST_F(CommandLineTest, EveryCommandHelpsWithAnExample) {
   for (const auto& [group, command] : std::vector<std::pair<std::string, std::string>>{{"user", "list"},
                                                                                        {"user", "passwd"},
                                                                                        {"user", "invite"},
+                                                                                       {"user", "api-keys"},
+                                                                                       {"user", "revoke-api-key"},
                                                                                        {"node", "ban"},
+                                                                                       {"node", "update-config"},
+                                                                                       {"node", "maintenance"},
+                                                                                       {"node", "restart"},
+                                                                                       {"node", "actions"},
+                                                                                       {"node", "allow"},
+                                                                                       {"node", "allowlist"},
+                                                                                       {"node", "disallow"},
                                                                                        {"audit", "verify"},
                                                                                        {"keys", "rotate"}}) {
     ASSERT_EQ(run({group, command, "--help"}), 0);
@@ -397,4 +353,4 @@ TEST_F(CommandLineTest, PasswordsNeverStandOnTheCommandLine) {
 }
 
 }  // namespace
-}  // namespace higgs::boson
+}  // namespace higgs::boson::testing

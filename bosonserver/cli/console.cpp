@@ -3,6 +3,7 @@
 #include <ctime>
 #include <iostream>
 #include <stdexcept>
+#include <utility>
 
 #include "bosonserver/store/open_store.h"
 #include "runtime/clock.h"
@@ -23,9 +24,21 @@ UserRecord Console::user(const std::string& name) {
   return must(std::move(found));
 }
 
-void Console::audit(std::string_view action, std::string_view object, std::string_view outcome) {
-  must(store_->add_audit(
-      {0, now(), std::string(kConsole), "", std::string(action), std::string(object), std::string(outcome)}));
+void Console::begin(std::string_view action, std::string_view object) {
+  act_ = Act{std::string(action), std::string(object)};
+}
+
+void Console::audit(std::string_view outcome) {
+  must(write(std::exchange(act_, std::nullopt).value(), std::string(outcome)));
+}
+
+void Console::audit_failure(std::string_view why) {
+  // Where the store is why, it does not take this either, and the reason is what people must see.
+  if (act_) (void)write(*std::exchange(act_, std::nullopt), "refused: " + std::string(why));
+}
+
+Result<void> Console::write(const Act& act, std::string outcome) {
+  return store_->add_audit({0, now(), std::string(kConsole), "", act.action, act.object, std::move(outcome)});
 }
 
 int Console::answer(const Json& json, std::string_view text) const {

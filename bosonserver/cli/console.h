@@ -46,15 +46,26 @@ class Console {
     return *parsed;
   }
 
-  void audit(std::string_view action, std::string_view object, std::string_view outcome);
+  /// What the command is about to do: it is in the audit from here on, whatever becomes of it.
+  void begin(std::string_view action, std::string_view object);
+  /// What became of it: to be called as soon as it is done, before anything else that can fail.
+  void audit(std::string_view outcome);
+  /// The command failed. Writes that where an act has begun and is not in the audit.
+  void audit_failure(std::string_view why);
   /// To standard output: the JSON with --json, else the text. The exit status of success.
   int answer(const Json& json, std::string_view text) const;
 
  private:
+  struct Act {
+    std::string action, object;
+  };
+  Result<void> write(const Act& act, std::string outcome);
+
   const ServerSettings& settings_;
   const bool json_;
   SystemRandom random_;
   std::unique_ptr<Store> store_;
+  std::optional<Act> act_;  ///< that is not in the audit yet
 };
 
 /// "2026-11-28 17:05:00", UTC.

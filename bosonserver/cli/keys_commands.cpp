@@ -34,11 +34,13 @@ int list(Console& console) {
 }
 
 int rotate(Console& console) {
+  console.begin("keys.rotate", "");
   const Sealer sealer(load_or_make_sealing_key(console.settings(), console.random()), console.random());
   // Refuses where the keys of the store do not open: a key of another's would stop every server.
   auto ring = open_ring(console, sealer);
   const auto kid = must(ring.rotate(from_unix_seconds(console.now())));
-  console.audit("keys.rotate", kid, "ok");
+  console.begin("keys.rotate", kid);
+  console.audit("ok");
   return console.answer({{"kid", kid}}, "made the key " + kid);
 }
 

@@ -62,11 +62,12 @@ int SessionCommands::list(Console& console) const {
 
 int SessionCommands::end(Console& console) const {
   const auto id = Console::id<SessionId>(id_, "session");
+  console.begin("session.end", to_string(id));
   const auto session = console.store().session(id);
   if (!session && session.error() == StoreError::kNotFound) throw std::runtime_error("there is no session " + id_);
   must(session);
   const bool stood = must(console.store().end_session(id, "ended", console.now()));
-  console.audit("session.end", to_string(id), stood ? "ok" : "had ended");
+  console.audit(stood ? "ok" : "had ended");
   return console.answer(json_of(must(console.store().session(id))), stood ? "ended " + id_ : id_ + " had ended before");
 }
 

@@ -28,7 +28,12 @@ constexpr const char* kDisableExamples = "Example:\n  bosonserver user disable a
 constexpr const char* kEnableExamples = "Example:\n  bosonserver user enable alice";
 constexpr const char* kPasswordExamples = R"(Examples:
   bosonserver user passwd alice                   # asks for the new one; ends logins and tunnels
-  bosonserver user passwd alice --reset-totp      # also forgets authenticator and recovery codes)";
+  bosonserver user passwd alice --reset-totp      # also forgets authenticator and recovery codes
+  bosonserver user passwd alice --reset-totp --revoke-api-keys      # a stolen account: nothing of the thief stays)";
+constexpr const char* kApiKeysExamples =
+    "Example:\n  bosonserver user api-keys alice --json | jq -r '.[] | select(.lastUsedAt == null) | .id'";
+constexpr const char* kRevokeKeyExamples =
+    "Example:\n  bosonserver user revoke-api-key alice 018f…     # it is good for nothing at once";
 constexpr const char* kRoleExamples = "Example:\n  bosonserver user role alice operator";
 constexpr const char* kRemoveExamples = "Example:\n  bosonserver user remove alice      # ends logins and tunnels";
 constexpr const char* kQuotaExamples = R"(Examples:
@@ -60,11 +65,15 @@ SecretString new_password(const std::optional<std::string>& file) {
   return password;
 }
 
+std::string and_ended(std::size_t tunnels) {
+  return tunnels > 0 ? ", and ended " + std::to_string(tunnels) + " tunnels" : "";
+}
+
 /// Servers close the relay links of sessions that ended in the store.
 int say(Console& console, const UserRecord& user, const std::string& text, std::size_t ended) {
   auto json = json_of(user);
   json["endedSessions"] = ended;
-  return console.answer(json, text + (ended > 0 ? ", and ended " + std::to_string(ended) + " tunnels" : ""));
+  return console.answer(json, text + and_ended(ended));
 }
 
 }  // namespace
@@ -91,6 +100,13 @@ UserCommands::UserCommands(CommandTable& table) {
                                        [this](Console& console) { return change_password(console); }));
   password.add_option("--password-file", password_file_, "file with the password, - for standard input");
   password.add_flag("--reset-totp", reset_totp_, "a login wants no one-time code any more");
+  password.add_flag("--revoke-api-keys", revoke_api_keys_, "API keys end as well, which act without the password");
+  with_name(table.add(group, "api-keys", "list API keys of an account", kApiKeysExamples,
+                      [this](Console& console) { return list_api_keys(console); }));
+  with_name(table.add(group, "revoke-api-key", "end an API key", kRevokeKeyExamples,
+                      [this](Console& console) { return revoke_key(console); }))
+      .add_option("ID", key_, "as `user api-keys` shows it")
+      ->required();
   with_name(
       table.add(group, "role", "change a role", kRoleExamples, [this](Console& console) { return set_role(console); }))
       .add_option("ROLE", role_, "user, operator or admin")
@@ -133,6 +149,7 @@ int UserCommands::list(Console& console) {
 
 int UserCommands::add(Console& console) const {
   if (const auto fault = fault_of_user_name(name_)) throw std::runtime_error("the user name " + *fault);
+  console.begin("user.create", name_);
   UserRecord user;
   user.id = UserId(Uuid::random(console.random()));
   user.name = name_;
@@ -142,7 +159,7 @@ int UserCommands::add(Console& console) const {
   const auto added = console.store().add_user(user);
   if (!added && added.error() == StoreError::kExists) throw std::runtime_error("there is a user " + name_ + " already");
   must(added);
-  console.audit("user.create", name_, "ok: " + role_);
+  console.audit("ok: " + role_);
   return console.answer(json_of(user), "added " + role_ + " " + name_);
 }
 
@@ -179,38 +196,59 @@ int UserCommands::show(Console& console) const {
 }
 
 int UserCommands::set_disabled(Console& console, bool disabled) const {
+  console.begin("user.update", name_);
   const auto changed = must(console.store().change_user(console.user(name_).id, {.disabled = disabled}, console.now()));
-  console.audit("user.update", name_, disabled ? "ok: disabled" : "ok: enabled");
+  console.audit(disabled ? "ok: disabled" : "ok: enabled");
   return say(console, changed.user, (disabled ? "disabled " : "enabled ") + name_, changed.ended.size());
 }
 
 int UserCommands::change_password(Console& console) const {
+  console.begin("user.update", name_);
   const auto user = console.user(name_);
   const auto hash = crypto::hash_password(new_password(password_file_), console.random());
+  const auto changed = must(console.store().change_user(user.id, {.password_hash = hash}, console.now()));
+  console.audit("ok: password");
   if (reset_totp_) {
+    console.begin("user.update", name_);
     const auto removed = console.store().remove_totp(user.id);
     if (!removed && removed.error() != StoreError::kNotFound) must(removed);
+    console.audit("ok: totp removed");
   }
-  const auto changed = must(console.store().change_user(user.id, {.password_hash = hash}, console.now()));
-  console.audit("user.update", name_, reset_totp_ ? "ok: password, totp removed" : "ok: password");
-  return say(console, user, "changed the password of " + name_, changed.ended.size());
+  if (revoke_api_keys_) {
+    console.begin("user.update", name_);
+    console.audit("ok: revoked " + std::to_string(must(revoke_api_keys(console.store(), user.id))) + " API keys");
+  }
+  const auto keys = must(console.store().api_keys(user.id)).size();
+  const auto ended = changed.ended.size();
+  auto json = json_of(user);
+  json["endedSessions"] = ended;
+  json["apiKeysLeft"] = keys;
+  auto text = "changed the password of " + name_ + and_ended(ended);
+  // They are for programs, which a new password must not stop; a thief's would stay with them.
+  if (keys > 0)
+    text += "\n" + std::to_string(keys) + (keys == 1 ? " API key stands" : " API keys stand") +
+            ": `bosonserver user api-keys " + name_ + "` lists, --revoke-api-keys ends them";
+  return console.answer(json, text);
 }
 
 int UserCommands::set_role(Console& console) const {
+  console.begin("user.update", name_);
   const auto role = role_of(role_);
   const auto changed = must(console.store().change_user(console.user(name_).id, {.role = role}, console.now()));
-  console.audit("user.update", name_, "ok: role=" + role_);
+  console.audit("ok: role=" + role_);
   return say(console, changed.user, name_ + " is " + role_ + " now", 0);
 }
 
 int UserCommands::remove(Console& console) const {
+  console.begin("user.delete", name_);
   const auto user = console.user(name_);
   const auto ended = must(console.store().remove_user(user.id, console.now()));
-  console.audit("user.delete", name_, "ok");
+  console.audit("ok");
   return say(console, user, "removed " + name_, ended.size());
 }
 
 int UserCommands::set_quota(Console& console) const {
+  console.begin("user.update", name_);
   const auto user = console.user(name_);
   std::optional<std::uint64_t> bytes;
   if (quota_ != kAsConfigured) {
@@ -222,7 +260,7 @@ int UserCommands::set_quota(Console& console) const {
     bytes = number;
   }
   must(console.store().set_relay_quota(user.id, bytes));
-  console.audit("user.update", name_, "ok: relay-quota=" + quota_);
+  console.audit("ok: relay-quota=" + quota_);
   auto json = json_of(user);
   json["relayQuota"] = bytes ? Json(*bytes) : Json(nullptr);
   return console.answer(json, name_ + (bytes ? " may send " + quota_ + " bytes a month over the relay"
@@ -232,8 +270,9 @@ int UserCommands::set_quota(Console& console) const {
 int UserCommands::invite(Console& console) const {
   const auto made = make_invite(console.random(), role_of(role_), uses_, std::int64_t{hours_} * 3600,
                                 std::string(kConsole), console.now());
+  console.begin("invite.create", made.record.id);
   must(console.store().add_invite(made.record));
-  console.audit("invite.create", made.record.id, "ok: " + role_);
+  console.audit("ok: " + role_);
   const std::string secret(made.secret.reveal());
   return console.answer({{"id", made.record.id},
                          {"invite", secret},
@@ -266,12 +305,43 @@ int UserCommands::list_invites(Console& console) {
 }
 
 int UserCommands::revoke_invite(Console& console) const {
+  console.begin("invite.revoke", invite_);
   const auto removed = console.store().remove_invite(invite_);
   if (!removed && removed.error() == StoreError::kNotFound)
     throw std::runtime_error("there is no invite " + invite_ + " (any more)");
   must(removed);
-  console.audit("invite.revoke", invite_, "ok");
+  console.audit("ok");
   return console.answer({{"id", invite_}}, "revoked the invite " + invite_);
+}
+
+int UserCommands::list_api_keys(Console& console) const {
+  Json all = Json::array();
+  std::vector<std::vector<std::string>> rows;
+  const auto time_or = [](const std::optional<std::int64_t>& time, const char* none) {
+    return time ? time_text(*time) : none;
+  };
+  for (const auto& key : must(console.store().api_keys(console.user(name_).id))) {
+    const std::string role(api::to_string(key.role));
+    all.push_back({{"id", key.id},
+                   {"name", key.name},
+                   {"role", role},
+                   {"createdAt", key.created_at},
+                   {"expiresAt", key.expires_at ? Json(*key.expires_at) : Json(nullptr)},
+                   {"lastUsedAt", key.last_used_at ? Json(*key.last_used_at) : Json(nullptr)}});
+    rows.push_back({key.id, key.name, role, time_text(key.created_at), time_or(key.expires_at, "never"),
+                    time_or(key.last_used_at, "never")});
+  }
+  return console.answer(all, table({"ID", "NAME", "ROLE", "CREATED", "EXPIRES", "LAST USED"}, rows));
+}
+
+int UserCommands::revoke_key(Console& console) const {
+  console.begin("api-key.delete", key_);
+  const auto revoked = revoke_api_key(console.store(), console.user(name_).id, key_);
+  if (!revoked && revoked.error() == StoreError::kNotFound)
+    throw std::runtime_error(name_ + " has no API key " + key_ + " (any more)");
+  const auto name = must(revoked).name;
+  console.audit("ok: " + name + " of " + name_);
+  return console.answer({{"id", key_}, {"name", name}}, "revoked the API key " + name + " of " + name_);
 }
 
 }  // namespace higgs::boson

@@ -27,10 +27,12 @@ class UserCommands {
   static int list_invites(Console& console);
   int revoke_invite(Console& console) const;
   int set_quota(Console& console) const;
+  int list_api_keys(Console& console) const;
+  int revoke_key(Console& console) const;
 
-  std::string name_, role_ = "user", quota_, invite_;
+  std::string name_, role_ = "user", quota_, invite_, key_;
   std::optional<std::string> password_file_;
-  bool reset_totp_ = false;
+  bool reset_totp_ = false, revoke_api_keys_ = false;
   std::uint32_t uses_ = 1, hours_ = 7 * 24;
 };
 

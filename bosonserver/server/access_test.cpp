@@ -60,7 +60,8 @@ class AccessTest : public ServerFixture {
 
   unsigned status(const ApiEndpoint& endpoint, const std::string& token) {
     std::string path(endpoint.path);
-    if (const auto at = path.find("{id}"); at != path.npos) path.replace(at, 4, "00000000-0000-4000-8000-000000000000");
+    for (auto at = path.find('{'); at != path.npos; at = path.find('{'))
+      path.replace(at, path.find('}') - at + 1, "00000000-0000-4000-8000-000000000000");
     return call(std::string(endpoint.method), path, token, endpoint.takes_body ? "{}" : "").status;
   }
   static bool is_refusal(unsigned status) { return status == 401 || status == 403; }

@@ -131,6 +131,7 @@ void describe(V& v, S& s) {
   v.optional("role", s.role);
   v.optional("disabled", s.disabled);
   v.optional("totp", s.totp);
+  v.optional("apiKeys", s.api_keys);
   v.optional("relayQuota", s.relay_quota, kQuota);
 }
 
@@ -138,6 +139,7 @@ template <class V, Like<UpdatedUser> S>
 void describe(V& v, S& s) {
   describe(v, s.user);
   v("endedSessions", s.ended_sessions);
+  v("apiKeysLeft", s.api_keys_left);
 }
 
 template <class V, Like<CreateInviteRequest> S>
@@ -231,6 +233,17 @@ template <class V, Like<CreatedAction> S>
 void describe(V& v, S& s) {
   v("id", s.id, kName);
 }
+template <class V, Like<PendingAction> S>
+void describe(V& v, S& s) {
+  v("id", s.id, kName);
+  v("type", s.type);
+  v("payload", s.payload);
+  v("createdAt", s.created_at);
+}
+template <class V, Like<ActionList> S>
+void describe(V& v, S& s) {
+  v("actions", s.actions);
+}
 
 template <class V, Like<SessionRecord> S>
 void describe(V& v, S& s) {
@@ -303,6 +316,7 @@ HIGGS_API_BODY(AllowList)
 HIGGS_API_BODY(NodeState)
 HIGGS_API_BODY(CreateActionRequest)
 HIGGS_API_BODY(CreatedAction)
+HIGGS_API_BODY(ActionList)
 HIGGS_API_BODY(SessionList)
 HIGGS_API_BODY(AuditList)
 HIGGS_API_BODY(Health)

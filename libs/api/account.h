@@ -123,6 +123,7 @@ struct UpdateUserRequest {
   std::optional<Role> role;
   std::optional<bool> disabled;
   std::optional<bool> totp;                 ///< false: the user has lost device and recovery codes; true is refused
+  std::optional<bool> api_keys;             ///< false: all of them end; true is refused
   std::optional<std::int64_t> relay_quota;  ///< bytes a month; kConfiguredQuota: what is configured
 };
 inline constexpr std::int64_t kConfiguredQuota = -1;
@@ -130,6 +131,7 @@ inline constexpr std::int64_t kConfiguredQuota = -1;
 struct UpdatedUser {
   User user;
   std::uint32_t ended_sessions = 0;
+  std::uint32_t api_keys_left = 0;  ///< a new password ends none
 };
 
 struct CreateInviteRequest {
@@ -217,6 +219,18 @@ struct CreateActionRequest {
 
 struct CreatedAction {
   std::string id;
+};
+
+/// One that the node has not answered yet.
+struct PendingAction {
+  std::string id;
+  ActionType type = ActionType::kMaintenance;
+  JsonText payload;
+  std::int64_t created_at = 0;
+};
+
+struct ActionList {
+  std::vector<PendingAction> actions;  ///< in the order in which they were queued
 };
 
 struct SessionRecord {

@@ -233,6 +233,8 @@ class ApiConformance(unittest.TestCase):
         operator = self.login("op")["accessToken"]
         action = self.exchange("POST", "/api/v1/admin/nodes/{id}/actions", 201, {"type": "updateConfig", "payload": {"logLevel": "debug"}},
                                operator, id=node["nodeId"])
+        waiting = self.exchange("GET", "/api/v1/admin/nodes/{id}/actions", 200, token=operator, id=node["nodeId"])
+        self.assertEqual([action["id"]], [item["id"] for item in waiting["actions"]])
         answer = self.exchange("POST", "/api/v1/nodes/{id}/heartbeat", 200, beat, node["sessionToken"], id=node["nodeId"])
         self.assertEqual([action["id"]], [item["id"] for item in answer["actions"]])
         done = {**beat, "actionResults": [{"id": action["id"], "ok": True, "detail": ""}]}
@@ -301,6 +303,20 @@ class ApiConformance(unittest.TestCase):
         self.exchange("DELETE", "/api/v1/api-keys/{id}", 204, token=token, id=key["id"])
         self.exchange("GET", "/api/v1/nodes", 401, token=key["key"])
 
+        keys, dora = "/api/v1/users/{id}/api-keys", user["userId"]
+        key = self.exchange("POST", "/api/v1/api-keys", 201, {"name": "cron", "role": "user"}, token)
+        self.assertEqual([key["id"]], [item["id"] for item in self.exchange("GET", keys, 200, token=admin, id=dora)["keys"]])
+        self.exchange("DELETE", keys + "/{key}", 204, token=admin, id=dora, key=key["id"])
+        self.exchange("DELETE", keys + "/{key}", 404, token=admin, id=dora, key=key["id"])
+        self.exchange("GET", keys, 404, token=admin, id=str(uuid.UUID(int=1)))
+        self.exchange("GET", "/api/v1/nodes", 401, token=key["key"])
+        self.exchange("POST", "/api/v1/api-keys", 201, {"name": "cron", "role": "user"}, token)
+        changed = self.exchange("PATCH", "/api/v1/users/{id}", 200, {"role": "user"}, admin, id=dora)
+        self.assertEqual(changed["apiKeysLeft"], 1)
+        changed = self.exchange("PATCH", "/api/v1/users/{id}", 200, {"apiKeys": False}, admin, id=dora)
+        self.assertEqual(changed["apiKeysLeft"], 0)
+        self.exchange("PATCH", "/api/v1/users/{id}", 422, {"apiKeys": True}, admin, id=dora)
+
         enrolment = self.exchange("POST", "/api/v1/auth/totp/enrol", 200, {"password": PASSWORD}, token)
         now = time.time()
         codes = self.exchange("POST", "/api/v1/auth/totp/confirm", 200, {"totp": totp_code(enrolment["secret"], now)}, token)
@@ -357,7 +373,7 @@ class ApiConformance(unittest.TestCase):
                         f"unsigned {number}": f"{unsigned}.{payload}."}
             for kind, token in bad.items():
                 with self.subTest(f"{method} {path}: {kind}"):
-                    self.exchange(method, path, 401, token=token, id=nobody)
+                    self.exchange(method, path, 401, token=token, id=nobody, key=nobody)
 
     def test_operation(self):
         for path in ("/healthz", "/readyz", "/.well-known/jwks.json"):
