@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include <unistd.h>
-
 #include "higgsvpn/marks.h"
+#include "tunnel/ipv6_state.h"
 
 HIGGS_ERROR_CATEGORY(higgs::vpn, RoutesError, "vpn.routes") {
   switch (error) {
@@ -24,10 +23,8 @@ using tunnel::Rule;
 
 constexpr const char* kUndoKind = "vpn-routes";
 
-bool kernel_has_ipv6() { return ::access("/proc/net/if_inet6", F_OK) == 0; }
-
 std::vector<IpFamily> families() {
-  return kernel_has_ipv6() ? std::vector{IpFamily::kV4, IpFamily::kV6} : std::vector{IpFamily::kV4};
+  return tunnel::kernel_has_ipv6() ? std::vector{IpFamily::kV4, IpFamily::kV6} : std::vector{IpFamily::kV4};
 }
 
 bool is(const ErrorCode& error, boost::system::errc::errc_t condition) {
@@ -36,7 +33,7 @@ bool is(const ErrorCode& error, boost::system::errc::errc_t condition) {
 
 // Rules of the plan's priorities and tables, whatever else they say.
 Result<void> remove_rules(Netlink& netlink, IpFamily family) {
-  for (const Rule& rule : make_routes_plan(family, {}).rules) {
+  for (const Rule& rule : make_routes_plan(family, {}, true).rules) {
     const auto removed = netlink.remove_rule(rule);
     if (!removed && !is(removed.error(), boost::system::errc::no_such_file_or_directory)) return removed;
   }
@@ -53,13 +50,16 @@ Result<void> remove_all(Netlink& netlink) {
 
 }  // namespace
 
-RoutesPlan make_routes_plan(IpFamily family, const std::string& ifname) {
+RoutesPlan make_routes_plan(IpFamily family, const std::string& ifname, bool usable) {
   const IpAddress any = family == IpFamily::kV4 ? IpAddress() : IpAddress::v6({});
   RoutesPlan plan;
   Route to_tunnel;
   to_tunnel.prefix = *IpPrefix::make(any, 0);
-  to_tunnel.ifname = ifname;
   to_tunnel.table = kRoutingTable;
+  if (usable)
+    to_tunnel.ifname = ifname;
+  else
+    to_tunnel.kind = tunnel::RouteKind::kUnreachable;
   plan.routes.push_back(to_tunnel);
 
   Rule specific;  // the LAN, other VPNs' networks: all that main knows but its default route
@@ -99,7 +99,7 @@ Result<void> Routes::apply(const std::string& ifname) {
 
 Result<void> Routes::apply(IpFamily family, const std::string& ifname) {
   if (const auto flushed = netlink_.flush_table(family, kRoutingTable); !flushed) return flushed.error();
-  const RoutesPlan plan = make_routes_plan(family, ifname);
+  const RoutesPlan plan = make_routes_plan(family, ifname, family == IpFamily::kV4 || tunnel::ipv6_is_on(ifname));
   for (const Route& route : plan.routes) {
     if (const auto added = netlink_.add_route(route); !added) return added;
   }

@@ -1,6 +1,7 @@
 // Leads everything into the tunnel but the client's own sockets, as wg-quick(8) does: a table of our own with the
 // default routes, chosen by policy rules for packets without our mark, after the main table was asked for anything more
-// specific than a default route. IPv4 and IPv6. Recorded in the journal first; undone by table and priority, so that no
+// specific than a default route. IPv4 and IPv6; where a sysctl keeps IPv6 off the tunnel's interface, it leads nowhere
+// rather than past the tunnel. Recorded in the journal first; undone by table and priority, so that no
 // rule of others is touched.
 #pragma once
 
@@ -22,8 +23,8 @@ struct RoutesPlan {
   std::vector<tunnel::Route> routes;
   std::vector<tunnel::Rule> rules;
 };
-/// Of one family.
-RoutesPlan make_routes_plan(tunnel::IpFamily family, const std::string& ifname);
+/// Of one family. `usable`: whether the interface takes routes of it.
+RoutesPlan make_routes_plan(tunnel::IpFamily family, const std::string& ifname, bool usable);
 
 class Routes {
  public:

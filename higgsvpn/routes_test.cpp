@@ -71,6 +71,33 @@ TEST_F(RoutesTest, EverythingButOurOwnGoesThroughTheTunnel) {
   }
 }
 
+TEST_F(RoutesTest, WhereIpv6IsOffItLeadsNowhere) {
+  if (!in_own_network([&] {
+        make_interfaces();
+        testing::command({"sysctl", "-q", "-w", "net.ipv6.conf.higgs0.disable_ipv6=1"});
+        const std::string before = everything();
+        auto netlink = tunnel::Netlink::open().value();
+        auto journal = tunnel::UndoJournal::open(directory_ / "journal").value();
+        Routes routes(netlink, journal);
+        const auto applied = routes.apply("higgs0");
+        ASSERT_TRUE(applied) << applied.error().message();
+        EXPECT_EQ(way_to("198.51.100.1", 0), "higgs0");
+        EXPECT_EQ(way_to("2001:db8:5::1", 0), "") << "nor by the interfaces that have IPv6";
+        EXPECT_EQ(way_to("2001:db8:5::1", kFirewallMark), "eth0");
+        EXPECT_TRUE(journal.undo(Routes::undo_handlers()).empty());
+        EXPECT_EQ(everything(), before);
+
+        testing::command({"sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1"});
+        const std::string without = everything();
+        ASSERT_TRUE(routes.apply("higgs0"));
+        EXPECT_EQ(way_to("198.51.100.1", 0), "higgs0");
+        EXPECT_TRUE(journal.undo(Routes::undo_handlers()).empty());
+        EXPECT_EQ(everything(), without);
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
+
 TEST_F(RoutesTest, AfterwardsEverythingIsAsBefore) {
   if (!in_own_network([&] {
         make_interfaces();

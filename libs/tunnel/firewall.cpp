@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include <unistd.h>
-
+#include "tunnel/ipv6_state.h"
 #include "tunnel/nft_tables.h"
 
 HIGGS_ERROR_CATEGORY(higgs::tunnel, FirewallError, "tunnel.firewall") {
@@ -52,9 +51,6 @@ std::set<std::string> missing_tables(const FirewallRules& rules, const StandingR
 }
 
 bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-// Without IPv6 in the kernel there is nothing to filter, and ip6tables may not even start.
-bool kernel_has_ipv6() { return ::access("/proc/net/if_inet6", F_OK) == 0; }
 
 }  // namespace
 

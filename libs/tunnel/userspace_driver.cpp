@@ -6,6 +6,7 @@
 
 #include "runtime/log.h"
 #include "tunnel/device.h"
+#include "tunnel/ipv6_state.h"
 #include "tunnel/netlink.h"
 #include "tunnel/tunnel_driver.h"
 
@@ -97,6 +98,7 @@ Result<void> UserspaceDriver::configure(const InterfaceConfig& config) {
   if (done) shape_interface(*netlink, name_, config.mtu);
   for (const IpPrefix& address : config.addresses) {
     if (!done) break;
+    if (address.address().is_v6() && !ipv6_is_on(name_)) continue;
     done = netlink->add_address(name_, address.address(), address.length());
     if (!done && address.address().is_v6()) {
       log::warn("the interface gets no IPv6 address", {{"interface", name_}, {"error", done.error().message()}});

@@ -80,6 +80,22 @@ class Tunnel(LabCase):
         self.assertEqual(self.lab.client_a.processes(), [])
         self.client.disconnect()  # and again: nothing to do is not a failure
 
+    def test_where_ipv6_is_off_by_sysctl(self):
+        """As on many servers and in many containers: the kernel has IPv6, and no interface takes it."""
+        host = self.lab.client_c
+        host.sh("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        self.addCleanup(self.give_ipv6_back, host)
+        before = host.snapshot()
+        self.other.connect(expect=NODE_ADDRESS)
+        self.assertIn("-A HIGGSVPN-OUT -j DROP", host.run("ip6tables-save").stdout, "it may be turned on at any time")
+        self.other.disconnect()
+        self.assertMultiLineEqual(before, host.snapshot())
+
+    def give_ipv6_back(self, host):
+        host.sh("echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
+        for on in (False, True):
+            self.lab.set_ipv6("c", on)
+
     def test_wrong_credentials_and_no_node(self):
         refused = self.client.vpn("connect", "--country", "ZZ", check=False)
         self.assertEqual(refused.returncode, 4, refused.stderr)
