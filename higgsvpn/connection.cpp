@@ -30,7 +30,6 @@ constexpr auto kResolveDeadline = 5s;
 constexpr auto kFarewellDeadline = 2s;
 constexpr auto kSampleInterval = 1s;
 constexpr auto kHandshakeInterval = 5ms;  // how often the device is asked while a handshake runs
-constexpr auto kMendInterval = 10s;
 constexpr auto kMeasureDeadline = 300ms;
 /// RFC 6455, 7.4.2: from here on codes are the sub-protocol's own: the server meant this link. Below, the link died.
 constexpr std::uint16_t kOwnCodes = 4000;
@@ -39,9 +38,9 @@ constexpr std::chrono::seconds kShortestLife = 10s, kLongestLife = 24h;
 Instant now() { return runtime::now().monotonic; }
 
 /// Until the first ends; the others never do by themselves.
-awaitable<void> as_one(awaitable<void> first, awaitable<void> second, awaitable<void> third) {
+awaitable<void> as_one(awaitable<void> first, awaitable<void> second, awaitable<void> third, awaitable<void> fourth) {
   using namespace asio::experimental::awaitable_operators;
-  co_await (std::move(first) || std::move(second) || std::move(third));
+  co_await (std::move(first) || std::move(second) || std::move(third) || std::move(fourth));
 }
 
 std::chrono::seconds lifetime_until(std::int64_t expires_at) {
@@ -97,7 +96,8 @@ awaitable<Outcome<void>> Connection::run() {
       if (session_) session_->set_network(host_network_, false, port_step());
     };
     auto finding = nat_.run(std::move(found));
-    auto beside = as_one(std::move(stopping), std::move(watching), std::move(finding));
+    auto keeping = keep_local_network();
+    auto beside = as_one(std::move(stopping), std::move(watching), std::move(finding), std::move(keeping));
     auto first = co_await (std::move(driving) || std::move(beside));
     if (first.index() == 0) result = std::get<0>(std::move(first));
   } else {
@@ -433,11 +433,6 @@ void Connection::sample() {
   if (const auto link = session_->link_status()) sample.round_trip = link->round_trip;
   quality_.add(now(), sample);
   observer_.on_sample(report());
-  if (now() < next_mend_) return;
-  if (next_mend_ != Instant{}) {
-    if (const auto mended = network_.mend()) observer_.on_notice(*mended);
-  }
-  next_mend_ = now() + kMendInterval;
 }
 
 }  // namespace higgs::vpn

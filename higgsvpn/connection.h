@@ -118,6 +118,8 @@ class Connection : private tunnel::RelayLinkEvents {
   void take(const PathEvent& event);
   void take_control(const std::string& message);
   void sample();
+  boost::asio::awaitable<void> keep_local_network();
+  void mend();
   void publish();
 
   boost::asio::any_io_executor executor_;
@@ -141,7 +143,8 @@ class Connection : private tunnel::RelayLinkEvents {
   std::optional<ConnectionMachine::State> published_;
   std::string published_trouble_;
   std::uint64_t reconnects_ = 0;
-  Instant next_sample_{}, next_mend_{};
+  Instant next_sample_{}, mended_again_{};
+  std::string mended_;
   tunnel::HostNetwork host_network_;
   net::NatTypeMonitor nat_;
 };

@@ -9,6 +9,7 @@
 #include "higgsvpn/traversal_servers.h"
 #include "runtime/clock.h"
 #include "runtime/log.h"
+#include "tunnel/rules_monitor.h"
 
 namespace higgs::vpn {
 
@@ -16,6 +17,8 @@ namespace asio = boost::asio;
 using asio::awaitable;
 
 namespace {
+
+constexpr std::chrono::seconds kMendNoticeInterval{10};  // of the same sentence
 
 Instant now() { return runtime::now().monotonic; }
 
@@ -126,6 +129,22 @@ void Connection::on_network(const tunnel::HostNetwork& network, bool moved) {
   machine_->network_changed(now());
   nat_.network_changed();
   wake_.cancel();
+}
+
+// In every state: the kill switch stands, and is somebody's to flush, also while nothing is connected.
+awaitable<void> Connection::keep_local_network() {
+  tunnel::RulesMonitor monitor(executor_);
+  std::function<void()> look = [this] { mend(); };
+  auto watching = monitor.run(std::move(look));
+  co_await std::move(watching);
+}
+
+void Connection::mend() {
+  const auto mended = network_.mend();
+  if (!mended || (*mended == mended_ && now() < mended_again_)) return;
+  mended_ = *mended;
+  mended_again_ = now() + kMendNoticeInterval;
+  observer_.on_notice(*mended);
 }
 
 // --- the NAT before it -------------------------------------------------------------------------------------------

@@ -47,9 +47,14 @@ Outcome<void> LocalNetwork::undo(bool keep_firewall) {
   return failure;
 }
 
-Outcome<void> LocalNetwork::recover() { return undo(true); }
+Outcome<void> LocalNetwork::recover() {
+  tunnel_.reset();
+  return undo(true);
+}
 
 Outcome<void> LocalNetwork::restore() {
+  tunnel_.reset();
+  firewall_applied_ = false;
   auto undone = undo(false);
   if (undone) kill_switch_left_ = false;
   return undone;
@@ -57,7 +62,10 @@ Outcome<void> LocalNetwork::restore() {
 
 Outcome<void> LocalNetwork::apply_firewall() {
   const auto applied = firewall_.apply(make_firewall_plan(kill_switch_), *journal_);
-  if (applied) return {};
+  if (applied) {
+    firewall_applied_ = true;
+    return {};
+  }
   Failure failure = Failure::of(applied.error(), "cannot set up the firewall");
   if (!firewall_.detail().empty()) failure.message += " (" + firewall_.detail() + ")";
   return failure;
@@ -84,16 +92,18 @@ Outcome<void> LocalNetwork::lead_into(const TunnelAddresses& tunnel) {
 }
 
 std::optional<std::string> LocalNetwork::mend() {
-  if (!tunnel_) return std::nullopt;
   std::string mended;
-  if (!firewall_.verify()) {
+  const auto note = [&](const char* what, bool done, const std::string& trouble) {
+    mended += (mended.empty() ? "" : "; ") + std::string(what) +
+              (done ? " put back after another program changed it" : " changed by another program: " + trouble);
+  };
+  if (firewall_applied_ && !firewall_.verify()) {
     const auto applied = apply_firewall();
-    mended = applied ? "firewall rules were put back after another program changed them"
-                     : "firewall rules were changed by another program: " + applied.error().message;
+    note("the firewall was", applied.has_value(), applied ? "" : applied.error().message);
   }
-  if (!tunnel_->dns.empty() && !dns_.stands()) {
-    (void)dns_.apply(tunnel_->ifname, tunnel_->dns);
-    mended += (mended.empty() ? "" : "; ") + std::string("resolv.conf was put back after another program changed it");
+  if (tunnel_ && !tunnel_->dns.empty() && !dns_.stands()) {
+    const auto applied = dns_.apply(tunnel_->ifname, tunnel_->dns);
+    note("resolv.conf was", applied.has_value(), applied ? "" : applied.error().message());
   }
   return mended.empty() ? std::nullopt : std::optional(mended);
 }

@@ -39,7 +39,7 @@ class LocalNetwork {
   Outcome<void> close(bool kill_switch, bool allow_lan);
   /// Lets traffic into the tunnel: kill switch, routes, DNS. Again with another interface: moves it there.
   Outcome<void> lead_into(const TunnelAddresses& tunnel);
-  /// Mends what other programs have undone since; what it mended, for the log.
+  /// Mends what other programs have undone since close() and lead_into(); what it mended, for the log.
   std::optional<std::string> mend();
   /// Puts everything back as it was.
   Outcome<void> restore();
@@ -57,7 +57,7 @@ class LocalNetwork {
   Dns dns_;
   KillSwitchOptions kill_switch_;
   std::optional<TunnelAddresses> tunnel_;
-  bool kill_switch_left_ = false;
+  bool kill_switch_left_ = false, firewall_applied_ = false;
 };
 
 }  // namespace higgs::vpn

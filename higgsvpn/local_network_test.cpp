@@ -92,6 +92,27 @@ TEST_F(LocalNetworkTest, UpAndDownLeavesNothing) {
   }
 }
 
+TEST_F(LocalNetworkTest, WhatIsFlushedBeforeThereIsATunnelIsPutBack) {
+  if (!in_own_network([&] {
+        make_interfaces();
+        LocalNetwork network = open();
+        EXPECT_EQ(network.mend(), std::nullopt) << "nothing of ours stands yet";
+        ASSERT_TRUE(network.close(true, false));
+        for (const char* program : {"iptables", "ip6tables"}) {
+          ASSERT_TRUE(run_command({program, "-F"}).ok());
+          EXPECT_NE(network.mend(), std::nullopt);
+          EXPECT_TRUE(run_command({program, "-C", "HIGGSVPN-OUT", "-j", "DROP"}).ok());
+          EXPECT_TRUE(run_command({program, "-C", "OUTPUT", "-j", "HIGGSVPN-OUT"}).ok());
+          EXPECT_EQ(network.mend(), std::nullopt) << "mended";
+        }
+        ASSERT_TRUE(network.restore());
+        EXPECT_EQ(network.mend(), std::nullopt) << "what was given back stays so";
+        EXPECT_FALSE(is_closed());
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
+
 TEST_F(LocalNetworkTest, KilledAfterEachJournalStep) {
   if (!in_own_network([&] {
         make_interfaces();

@@ -1,6 +1,8 @@
 """The kill switch: what leaves the physical interface while the tunnel, the node or the client dies."""
 # ctest: cluster
+import contextlib
 import socket
+import time
 import unittest
 
 from case import NODE_ADDRESS, LabCase
@@ -13,20 +15,41 @@ CHATTER = f"{places.os.path.dirname(places.__file__)}/chatter.py"
 
 
 class Leaks(LabCase):
+    @contextlib.contextmanager
+    def watched(self):
+        """Captures the client's physical interface while the computer is talkative; the list has the packets at the end."""
+        packets = []
+        capture = Capture(self.lab.client_a, "eth0", RELAYS, self.id().rsplit(".", 1)[1])
+        self.chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
+        try:
+            yield packets
+        finally:
+            self.chatter.kill()
+            packets += capture.stop()
+
+    def wait_chatter(self):
+        before = len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS))
+        wait_until(lambda: len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS)) > before + 5, 10,
+                   "the chatter to reach the internet through the tunnel")
+
+    def closed(self):
+        return all(self.lab.client_a.run(program, "-C", *rule, check=False).returncode == 0 for program in ("iptables", "ip6tables")
+                   for rule in (("OUTPUT", "-j", "HIGGSVPN-OUT"), ("HIGGSVPN-OUT", "-j", "DROP")))
+
+    def flush(self):
+        """Empties the tables as a firewall's reload does; from when until when the rules were away."""
+        begun = time.time()
+        self.lab.client_a.sh("iptables -F; ip6tables -F")
+        wait_until(self.closed, 2, "the kill switch to be put back")
+        return begun, time.time()
+
     def capture_node_restart(self):
         """Kills and restarts the node under a talkative client; the packets of the client's physical interface."""
-        capture = Capture(self.lab.client_a, "eth0", RELAYS, self.id().rsplit(".", 1)[1])
-        chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
-        try:
-            before = len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS))
-            wait_until(lambda: len(self.lab.seen(self.lab.web, "dns", source=NODE_ADDRESS)) > before + 5, 10,
-                       "the chatter to reach the internet through the tunnel")
+        with self.watched() as packets:
+            self.wait_chatter()
             self.node.kill()
             self.node.start()
             self.client.wait_tunnel(NODE_ADDRESS, 10)
-        finally:
-            chatter.kill()
-            packets = capture.stop()
         self.assertGreater(len([packet for packet in packets if packet.what in ("relay", "path")]), 10, summary(packets))
         return packets
 
@@ -42,16 +65,28 @@ class Leaks(LabCase):
         self.client.connect("--no-kill-switch", expect=NODE_ADDRESS)
         self.assertGreater(len(leaks(self.capture_node_restart())), 10)
 
+    def test_flushed_rules_are_back_while_nothing_is_connected(self):
+        self.client.connect("--path", "relay", expect=NODE_ADDRESS)
+        with self.watched() as packets:
+            self.wait_chatter()
+            self.server.kill()
+            self.node.kill()
+            wait_until(lambda: self.client.status()["state"] == "reconnecting", 10, "the client to notice")
+            flushed = self.flush()
+            self.assertEqual(self.client.status()["state"], "reconnecting")
+            self.server.start()
+            self.node.start()
+            self.client.wait_tunnel(NODE_ADDRESS, 15)
+        self.assert_no_leak([packet for packet in packets if not flushed[0] <= packet.time <= flushed[1]])
+
     def test_kill_switch_outlives_sigkill_of_the_client(self):
         self.client.connect(expect=NODE_ADDRESS)
-        capture = Capture(self.lab.client_a, "eth0", RELAYS, "client-killed")
-        chatter = self.lab.client_a.popen("/usr/bin/python3", CHATTER)
-        self.client.kill()
-        self.assertIsNone(self.client.exit_address(), "blocked while the client is dead")
-        self.assertIsNone(self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip"))
-        self.client.connect(expect=NODE_ADDRESS, seconds=5)
-        chatter.kill()
-        self.assert_no_leak(capture.stop())
+        with self.watched() as packets:
+            self.client.kill()
+            self.assertIsNone(self.client.exit_address(), "blocked while the client is dead")
+            self.assertIsNone(self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip"))
+            self.client.connect(expect=NODE_ADDRESS, seconds=5)
+        self.assert_no_leak(packets)
         self.client.disconnect()
         self.assert_untouched(self.lab.client_a)
 
