@@ -101,6 +101,10 @@ std::optional<std::string> LocalNetwork::mend() {
     const auto applied = apply_firewall();
     note("the firewall was", applied.has_value(), applied ? "" : applied.error().message);
   }
+  if (tunnel_ && !routes_.verify(tunnel_->ifname)) {
+    const auto applied = routes_.apply(tunnel_->ifname);
+    note("the routing was", applied.has_value(), applied ? "" : applied.error().message());
+  }
   if (tunnel_ && !tunnel_->dns.empty() && !dns_.stands()) {
     const auto applied = dns_.apply(tunnel_->ifname, tunnel_->dns);
     note("resolv.conf was", applied.has_value(), applied ? "" : applied.error().message());

@@ -113,6 +113,38 @@ TEST_F(LocalNetworkTest, WhatIsFlushedBeforeThereIsATunnelIsPutBack) {
   }
 }
 
+TEST_F(LocalNetworkTest, RoutesAndPolicyRulesArePutBack) {
+  if (!in_own_network([&] {
+        make_interfaces();
+        const std::string before = everything();
+        LocalNetwork network = open();
+        ASSERT_TRUE(network.close(true, false));
+        ASSERT_TRUE(network.lead_into(tunnel()));
+        const std::string up = everything();
+        const std::vector<std::vector<std::string>> disturbances{
+            {"ip", "rule", "del", "pref", "4849"},
+            {"ip", "rule", "del", "pref", "4850"},
+            {"ip", "-6", "rule", "del", "pref", "4849"},
+            {"ip", "-6", "rule", "del", "pref", "4850"},
+            {"ip", "route", "flush", "table", "18505"},
+            {"ip", "-6", "route", "flush", "table", "18505"},
+            {"ip", "route", "replace", "default", "via", "192.168.7.1", "table", "18505"},
+            {"ip", "route", "add", "198.51.100.0/24", "via", "192.168.7.1", "table", "18505"},
+        };
+        for (const auto& disturbance : disturbances) {
+          ASSERT_TRUE(run_command(disturbance).ok()) << disturbance.at(2);
+          EXPECT_NE(everything(), up);
+          EXPECT_NE(network.mend(), std::nullopt) << disturbance.at(1) << " " << disturbance.at(2);
+          EXPECT_EQ(everything(), up);
+          EXPECT_EQ(network.mend(), std::nullopt) << "mended";
+        }
+        ASSERT_TRUE(network.restore());
+        EXPECT_EQ(everything(), before);
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
+
 TEST_F(LocalNetworkTest, KilledAfterEachJournalStep) {
   if (!in_own_network([&] {
         make_interfaces();

@@ -9,6 +9,8 @@ HIGGS_ERROR_CATEGORY(higgs::vpn, RoutesError, "vpn.routes") {
   switch (error) {
     case RoutesError::kTableInUse:
       return "another program keeps routes in table 18505, which higgsvpn uses (see: ip route show table 18505)";
+    case RoutesError::kDisturbed:
+      return "our routes or policy rules were removed or changed by another program";
   }
   return "unknown routes error";
 }
@@ -48,6 +50,24 @@ Result<void> remove_all(Netlink& netlink) {
   return {};
 }
 
+RoutesPlan plan_of(IpFamily family, const std::string& ifname) {
+  return make_routes_plan(family, ifname, family == IpFamily::kV4 || tunnel::ipv6_is_on(ifname));
+}
+
+// The kernel names a metric of its own for IPv6, and an interface also for routes that lead nowhere.
+bool is_planned(const Route& route, const Route& planned) {
+  return route.prefix == planned.prefix && route.kind == planned.kind && !route.gateway &&
+         (planned.ifname.empty() || route.ifname == planned.ifname);
+}
+
+bool is_among(const Route& route, const std::vector<Route>& plan) {
+  return std::any_of(plan.begin(), plan.end(), [&](const Route& planned) { return is_planned(route, planned); });
+}
+
+bool stands(const Route& planned, const std::vector<Route>& present) {
+  return std::any_of(present.begin(), present.end(), [&](const Route& route) { return is_planned(route, planned); });
+}
+
 }  // namespace
 
 RoutesPlan make_routes_plan(IpFamily family, const std::string& ifname, bool usable) {
@@ -82,10 +102,9 @@ Result<void> Routes::apply(const std::string& ifname) {
   const auto steps = journal_.steps();
   if (std::find(steps.begin(), steps.end(), step) == steps.end()) {
     for (const IpFamily family : families()) {
-      const auto present = netlink_.routes(family);
+      const auto present = routes_in_table(family);
       if (!present) return present.error();
-      const auto in_ours = [](const Route& route) { return route.table == kRoutingTable; };
-      if (std::any_of(present->begin(), present->end(), in_ours)) return RoutesError::kTableInUse;
+      if (!present->empty()) return RoutesError::kTableInUse;
     }
     if (const auto recorded = journal_.record(step); !recorded) return recorded;
   }
@@ -97,10 +116,23 @@ Result<void> Routes::apply(const std::string& ifname) {
   return set_sysctl(journal_, "net/ipv4/conf/all/src_valid_mark", "1");
 }
 
+Result<std::vector<Route>> Routes::routes_in_table(IpFamily family) {
+  auto all = netlink_.routes(family);
+  if (!all) return all.error();
+  std::erase_if(*all, [](const Route& route) { return route.table != kRoutingTable; });
+  return all;
+}
+
 Result<void> Routes::apply(IpFamily family, const std::string& ifname) {
-  if (const auto flushed = netlink_.flush_table(family, kRoutingTable); !flushed) return flushed.error();
-  const RoutesPlan plan = make_routes_plan(family, ifname, family == IpFamily::kV4 || tunnel::ipv6_is_on(ifname));
+  const RoutesPlan plan = plan_of(family, ifname);
+  const auto present = routes_in_table(family);
+  if (!present) return present.error();
+  for (const Route& route : *present) {
+    if (is_among(route, plan.routes)) continue;
+    if (const auto removed = netlink_.remove_route(route); !removed) return removed;
+  }
   for (const Route& route : plan.routes) {
+    if (stands(route, *present)) continue;
     if (const auto added = netlink_.add_route(route); !added) return added;
   }
   for (const Rule& rule : plan.rules) {
@@ -108,6 +140,29 @@ Result<void> Routes::apply(IpFamily family, const std::string& ifname) {
     if (!added && !is(added.error(), boost::system::errc::file_exists)) return added;
   }
   return {};
+}
+
+Result<void> Routes::verify(const std::string& ifname) {
+  for (const IpFamily family : families()) {
+    if (const auto verified = verify(family, ifname); !verified) return verified;
+  }
+  return {};
+}
+
+Result<void> Routes::verify(IpFamily family, const std::string& ifname) {
+  const RoutesPlan plan = plan_of(family, ifname);
+  const auto present = routes_in_table(family);
+  if (!present) return present.error();
+  const auto rules = netlink_.rules(family);
+  if (!rules) return rules.error();
+  const bool all = std::all_of(plan.routes.begin(), plan.routes.end(),
+                               [&](const Route& route) { return stands(route, *present); }) &&
+                   std::all_of(plan.rules.begin(), plan.rules.end(), [&](const Rule& rule) {
+                     return std::find(rules->begin(), rules->end(), rule) != rules->end();
+                   });
+  const bool only =
+      std::all_of(present->begin(), present->end(), [&](const Route& route) { return is_among(route, plan.routes); });
+  return all && only ? Result<void>() : Result<void>(RoutesError::kDisturbed);
 }
 
 tunnel::UndoHandlers Routes::undo_handlers() {

@@ -17,6 +17,7 @@ namespace higgs::vpn {
 
 enum class RoutesError {
   kTableInUse = 1,  ///< somebody else keeps routes in our table
+  kDisturbed,       ///< somebody removed some of ours, or put others beside them
 };
 
 struct RoutesPlan {
@@ -30,12 +31,16 @@ class Routes {
  public:
   Routes(tunnel::Netlink& netlink, tunnel::UndoJournal& journal) : netlink_(netlink), journal_(journal) {}
 
-  /// Puts routes and rules in place; what of them stands already (an earlier tunnel's) is replaced.
+  /// Puts routes and rules in place; what of them stands already (an earlier tunnel's) is replaced where it differs.
   Result<void> apply(const std::string& ifname);
+  /// Success if exactly that stands which apply() would put in place; else kDisturbed.
+  Result<void> verify(const std::string& ifname);
   static tunnel::UndoHandlers undo_handlers();
 
  private:
   Result<void> apply(tunnel::IpFamily family, const std::string& ifname);
+  Result<void> verify(tunnel::IpFamily family, const std::string& ifname);
+  Result<std::vector<tunnel::Route>> routes_in_table(tunnel::IpFamily family);
 
   tunnel::Netlink& netlink_;
   tunnel::UndoJournal& journal_;

@@ -79,6 +79,16 @@ class Leaks(LabCase):
             self.client.wait_tunnel(NODE_ADDRESS, 15)
         self.assert_no_leak([packet for packet in packets if not flushed[0] <= packet.time <= flushed[1]])
 
+    def test_routes_and_policy_rules_are_put_back(self):
+        """systemd-networkd removes foreign rules when it restarts."""
+        self.client.connect(expect=NODE_ADDRESS)
+        with self.watched() as packets:
+            self.wait_chatter()
+            self.lab.client_a.sh("for family in -4 -6; do ip $family rule del pref 4850; ip $family route flush table 18505; done")
+            self.client.wait_tunnel(NODE_ADDRESS, 3)
+            self.assertEqual(self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip").strip(), places.NODE6)
+        self.assert_no_leak(packets)
+
     def test_kill_switch_outlives_sigkill_of_the_client(self):
         self.client.connect(expect=NODE_ADDRESS)
         with self.watched() as packets:
