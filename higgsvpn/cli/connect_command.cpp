@@ -11,6 +11,7 @@
 #include "higgsvpn/cli/progress.h"
 #include "higgsvpn/connection.h"
 #include "higgsvpn/control_channel.h"
+#include "higgsvpn/network_lock.h"
 #include "runtime/control_socket.h"
 #include "runtime/files.h"
 #include "runtime/log.h"
@@ -124,6 +125,8 @@ Outcome<void> run_connect(const StateDirectory& state, const Settings& settings,
   if (!*account) {
     return Failure{ExitCode::kNotLoggedIn, "not logged in", "log in: higgsvpn login --server … --user …", false, {}};
   }
+  const auto network_lock = NetworkLock::take();
+  if (!network_lock) return network_lock.error();
   auto network = LocalNetwork::open(state);
   if (!network) return network.error();
   ConnectProcess process(state, std::move(**account), *network, settings, progress);

@@ -10,6 +10,7 @@
 #include "higgsvpn/control_channel.h"
 #include "higgsvpn/local_network.h"
 #include "higgsvpn/marks.h"
+#include "higgsvpn/network_lock.h"
 #include "runtime/clock.h"
 #include "runtime/deadline.h"
 #include "runtime/files.h"
@@ -68,6 +69,9 @@ Outcome<bool> clean_up(const StateDirectory& state) {
   if (!left_something(state)) return false;
   const auto lock = state.take_connect_lock();
   if (!lock) return Failure::of(lock.error(), "cannot lock " + state.connect_lock().string());
+  // What a crash has left here may be what another connect has taken over.
+  const auto network_lock = NetworkLock::take();
+  if (!network_lock) return network_lock.error();
   auto network = LocalNetwork::open(state);
   if (!network) return network.error();
   // While the kill switch still stands, our marked sockets are the only ones that get out.

@@ -5,10 +5,10 @@ import socket
 import time
 import unittest
 
-from case import NODE_ADDRESS, LabCase
+from case import NODE_ADDRESS, PASSWORD, LabCase
 from lab import lab as places
 from lab.capture import Capture, leaks, summary
-from lab.programs import RELAYS
+from lab.programs import RELAYS, Client
 from lab.wait import wait_until
 
 CHATTER = f"{places.os.path.dirname(places.__file__)}/chatter.py"
@@ -88,6 +88,27 @@ class Leaks(LabCase):
             self.client.wait_tunnel(NODE_ADDRESS, 3)
             self.assertEqual(self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip").strip(), places.NODE6)
         self.assert_no_leak(packets)
+
+    def test_a_second_connect_touches_nothing_of_the_first(self):
+        other = Client(self.lab.client_a, self.server.pin(), state=f"{self.client.state}-other")
+        other.login("alice", PASSWORD)
+        other.connect(expect=NODE_ADDRESS)
+        other.kill()  # it leaves a journal behind
+        self.addCleanup(other.vpn, "disconnect", check=False)
+        self.client.connect(expect=NODE_ADDRESS)
+        with self.watched() as packets:
+            self.wait_chatter()
+            before = self.lab.client_a.snapshot()
+            for command in (("connect", "--detach"), ("disconnect",)):
+                refused = other.vpn(*command, check=False)
+                self.assertEqual(refused.returncode, 1, refused.stderr)
+                self.assertIn("another connect runs", refused.stderr)
+                self.assertMultiLineEqual(before, self.lab.client_a.snapshot())
+            self.assertEqual(self.client.exit_address(), NODE_ADDRESS)
+        self.assert_no_leak(packets)
+        self.client.disconnect()
+        other.disconnect()
+        self.assert_untouched(self.lab.client_a)
 
     def test_kill_switch_outlives_sigkill_of_the_client(self):
         self.client.connect(expect=NODE_ADDRESS)
