@@ -65,6 +65,33 @@ class Leaks(LabCase):
         self.client.connect("--no-kill-switch", expect=NODE_ADDRESS)
         self.assertGreater(len(leaks(self.capture_node_restart())), 10)
 
+    def test_nothing_leaks_from_the_first_moment(self):
+        """Of a `connect` that takes long, since its node does not answer; meanwhile somebody flushes the rules."""
+        node = self.client.nodes()[0]["nodeId"]
+        self.node.kill()
+        with self.watched() as packets:
+            wait_until(lambda: self.lab.seen(self.lab.web, "dns", source=places.PUBLIC["a"]), 10, "the chatter to be heard")
+            self.client.begin("connect", "--node", node, "--state-dir", self.client.state)
+            wait_until(self.closed, 10, "the kill switch")
+            closed = time.time()
+            wait_until(lambda: self.client.status()["state"] == "connecting", 10, "connect to try")
+            flushed = self.flush()
+            self.assertEqual(self.client.status()["state"], "connecting")
+            self.node.start()
+            self.client.wait_tunnel(NODE_ADDRESS, 15)
+        self.assertGreater(len(leaks([packet for packet in packets if packet.time < closed])), 10, summary(packets))
+        self.assert_no_leak([packet for packet in packets if packet.time > closed and not flushed[0] <= packet.time <= flushed[1]])
+
+    def test_nothing_leaks_while_the_server_restarts(self):
+        self.client.connect("--path", "relay", expect=NODE_ADDRESS)
+        with self.watched() as packets:
+            self.wait_chatter()
+            self.server.kill()
+            self.assertIsNone(self.client.exit_address(1))
+            self.server.start()
+            self.client.wait_tunnel(NODE_ADDRESS, 10)
+        self.assert_no_leak(packets)
+
     def test_flushed_rules_are_back_while_nothing_is_connected(self):
         self.client.connect("--path", "relay", expect=NODE_ADDRESS)
         with self.watched() as packets:
@@ -87,6 +114,16 @@ class Leaks(LabCase):
             self.lab.client_a.sh("for family in -4 -6; do ip $family rule del pref 4850; ip $family route flush table 18505; done")
             self.client.wait_tunnel(NODE_ADDRESS, 3)
             self.assertEqual(self.lab.client_a.fetch(f"http://[{places.WEB6}]/ip").strip(), places.NODE6)
+        self.assert_no_leak(packets)
+
+    def test_nothing_leaks_at_disconnect(self):
+        self.client.connect(expect=NODE_ADDRESS)
+        with self.watched() as packets:
+            self.wait_chatter()
+            self.chatter.kill()
+            self.chatter.wait()
+            self.client.disconnect()
+            self.assert_untouched(self.lab.client_a)
         self.assert_no_leak(packets)
 
     def test_a_second_connect_touches_nothing_of_the_first(self):
