@@ -33,11 +33,13 @@ Rules output_rules(const KillSwitchOptions& options, bool v6) {
   rules.push_back(fmt::format("-m mark --mark {:#x} -j RETURN", options.mark));
   if (v6) {
     rules.push_back("-p udp -m udp --sport 546 --dport 547 -j RETURN");
-    // Router and neighbour solicitations and advertisements (RFC 4861), and the reports of listeners without which a
-    // switch may not pass the solicitations on (RFC 3810).
-    for (const int type : {133, 134, 135, 136, 143}) {
-      rules.push_back(fmt::format("-p ipv6-icmp -m icmp6 --icmpv6-type {} -j RETURN", type));
+    // Router and neighbour solicitations and advertisements (RFC 4861): with another hop limit nobody takes them for
+    // such. And the reports of listeners, without which a switch may not pass the solicitations on: they go to
+    // FF02::16 (RFC 3810, section 5.2.14).
+    for (const int type : {133, 134, 135, 136}) {
+      rules.push_back(fmt::format("-p ipv6-icmp -m icmp6 --icmpv6-type {} -m hl --hl-eq 255 -j RETURN", type));
     }
+    rules.push_back("-d ff02::/16 -p ipv6-icmp -m icmp6 --icmpv6-type 143 -j RETURN");
   } else {
     rules.push_back("-p udp -m udp --sport 68 --dport 67 -j RETURN");
   }

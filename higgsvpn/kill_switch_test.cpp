@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -42,15 +43,25 @@ TEST(KillSwitchPlan, ClosedLetsOnlyOurOwnSocketsThrough) {
             (std::vector<std::string>{"-o lo -j RETURN", "-m mark --mark 0x48494756 -j RETURN",
                                       "-p udp -m udp --sport 68 --dport 67 -j RETURN", "-j DROP"}));
   EXPECT_EQ(rules_of(plan.v4, "HIGGSVPN-FORWARD"), std::vector<std::string>{"-j DROP"});
-  EXPECT_EQ(rules_of(plan.v6, "HIGGSVPN-OUT").back(), "-j DROP");
+  EXPECT_EQ(rules_of(plan.v6, "HIGGSVPN-OUT"),
+            (std::vector<std::string>{"-o lo -j RETURN", "-m mark --mark 0x48494756 -j RETURN",
+                                      "-p udp -m udp --sport 546 --dport 547 -j RETURN",
+                                      "-p ipv6-icmp -m icmp6 --icmpv6-type 133 -m hl --hl-eq 255 -j RETURN",
+                                      "-p ipv6-icmp -m icmp6 --icmpv6-type 134 -m hl --hl-eq 255 -j RETURN",
+                                      "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -m hl --hl-eq 255 -j RETURN",
+                                      "-p ipv6-icmp -m icmp6 --icmpv6-type 136 -m hl --hl-eq 255 -j RETURN",
+                                      "-d ff02::/16 -p ipv6-icmp -m icmp6 --icmpv6-type 143 -j RETURN", "-j DROP"}));
   EXPECT_EQ(rules_of(plan.v6, "HIGGSVPN-FORWARD"), std::vector<std::string>{"-j DROP"});
 }
 
-TEST(KillSwitchPlan, NothingPassesByDestination) {
+TEST(KillSwitchPlan, NothingPassesByADestinationBeyondTheLink) {
   for (const auto& options : {open_options(), KillSwitchOptions{true, false, kFirewallMark, std::nullopt}}) {
     const auto plan = make_firewall_plan(options);
     for (const auto& rules : {rules_of(plan.v4, "HIGGSVPN-OUT"), rules_of(plan.v6, "HIGGSVPN-OUT")}) {
-      for (const std::string& rule : rules) EXPECT_EQ(rule.find("-d "), std::string::npos) << rule;
+      for (const std::string& rule : rules) {
+        const std::size_t destination = rule.find("-d ");
+        EXPECT_TRUE(destination == std::string::npos || rule.substr(destination).starts_with("-d ff02::/16 ")) << rule;
+      }
     }
   }
 }
@@ -105,6 +116,22 @@ bool may_send(const char* to, std::uint16_t port, std::uint32_t mark) {
   return sent == 1;
 }
 
+/// The same of an ICMPv6 message.
+bool may_send_icmp(const char* to, std::uint8_t type, int hop_limit) {
+  const int fd = ::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+  for (const int option : {IPV6_UNICAST_HOPS, IPV6_MULTICAST_HOPS}) {
+    EXPECT_EQ(::setsockopt(fd, IPPROTO_IPV6, option, &hop_limit, sizeof hop_limit), 0);
+  }
+  EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "eth0", 4), 0);
+  sockaddr_in6 there{};
+  there.sin6_family = AF_INET6;
+  ::inet_pton(AF_INET6, to, &there.sin6_addr);
+  const std::uint8_t message[24] = {type};
+  const ssize_t sent = ::sendto(fd, message, sizeof message, 0, reinterpret_cast<sockaddr*>(&there), sizeof there);
+  ::close(fd);
+  return sent == sizeof message;
+}
+
 class KillSwitchTest : public ::testing::Test {
  protected:
   KillSwitchTest() {
@@ -114,6 +141,27 @@ class KillSwitchTest : public ::testing::Test {
   ~KillSwitchTest() override { std::filesystem::remove_all(directory_); }
   std::filesystem::path directory_;
 };
+
+TEST_F(KillSwitchTest, NeighbourDiscoveryIsNoWayOut) {
+  if (!in_own_network([&] {
+        make_interfaces();
+        auto journal = tunnel::UndoJournal::open(directory_ / "journal").value();
+        const char* outside = "2001:db8:5::1";
+        EXPECT_TRUE(may_send_icmp(outside, 128, 64)) << "else the test proves nothing";
+        tunnel::Firewall firewall;
+        ASSERT_TRUE(firewall.apply(make_firewall_plan({true, false, kFirewallMark, std::nullopt}), journal))
+            << firewall.detail();
+        for (const std::uint8_t type : {133, 134, 135, 136}) {
+          EXPECT_TRUE(may_send_icmp("ff02::1", type, 255)) << int{type};
+          EXPECT_FALSE(may_send_icmp(outside, type, 64)) << int{type};
+        }
+        EXPECT_TRUE(may_send_icmp("ff02::16", 143, 1));
+        EXPECT_FALSE(may_send_icmp(outside, 143, 255));
+        for (const std::uint8_t type : {1, 128, 129, 137}) EXPECT_FALSE(may_send_icmp(outside, type, 255)) << int{type};
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
 
 TEST_F(KillSwitchTest, DropsAllButWhatCarriesTheTunnel) {
   if (!in_own_network([&] {

@@ -121,6 +121,21 @@ class Laboratory(unittest.TestCase):
         for far, payload in ((node, channel), (node, b"hello, node"), (server, wireguard), (server, b""), (places.WEB, stun), (places.WEB, wireguard)):
             self.assertEqual(what(me, far, payload), "leak", (far, payload))
 
+    def test_only_what_the_link_needs_is_no_leak(self):
+        def icmp(kind, target, hops):
+            header = bytes(12) + b"\x86\xdd" + b"\x60" + bytes(5) + bytes([58, hops])
+            return classify(header + socket.inet_pton(socket.AF_INET6, places.CLIENT_A6) + socket.inet_pton(socket.AF_INET6, target) + bytes([kind]) + bytes(23), {RELAY})[0]
+
+        def udp(source, target):
+            header = bytes(12) + b"\x08\x00" + b"\x45" + bytes(8) + b"\x11" + bytes(2) + socket.inet_aton(places.CLIENT_A) + socket.inet_aton("10.1.0.1")
+            return classify(header + source.to_bytes(2, "big") + target.to_bytes(2, "big") + bytes(4), {RELAY})[0]
+
+        self.assertEqual({icmp(kind, "2001:db8:a::1", 255) for kind in (133, 134, 135, 136)}, {"neighbours"})
+        self.assertEqual({icmp(kind, "2001:db8:a::1", 64) for kind in (133, 134, 135, 136)}, {"leak"})
+        self.assertEqual((icmp(143, "ff02::16", 1), icmp(143, places.WEB6, 255)), ("neighbours", "leak"))
+        self.assertEqual({icmp(kind, places.WEB6, 255) for kind in (1, 128, 129, 137)}, {"leak"})
+        self.assertEqual((udp(68, 67), udp(40000, 67), udp(68, 9), udp(547, 67)), ("dhcp", "leak", "leak", "leak"))
+
     def test_snapshot_sees_each_kind_of_change(self):
         host, before = self.lab.client_c, self.lab.client_c.snapshot()
         self.assertEqual(before, host.snapshot())

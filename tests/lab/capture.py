@@ -13,7 +13,9 @@ from lab import lab as places
 Packet = collections.namedtuple("Packet", "time outgoing what detail")
 
 ETH_IPV4, ETH_IPV6, ETH_ARP = 0x0800, 0x86DD, 0x0806
-ND_AND_MLD = {130, 131, 132, 133, 134, 135, 136, 137, 143}
+# RFC 4861: with another hop limit than 255 it is no neighbour discovery. RFC 2710 and 3810: MLD stays on the link, and goes to its groups.
+NEIGHBOUR_DISCOVERY, MLD, LINK_GROUPS = {133, 134, 135, 136}, {130, 131, 132, 143}, ipaddress.ip_network("ff02::/16")
+DHCP = {(68, 67), (67, 68), (546, 547), (547, 546)}
 KEPT_BYTES = 128
 
 # packet(7) and linux/if_packet.h: a ring that the kernel fills by itself, so that nothing is lost while we are slow.
@@ -121,9 +123,9 @@ def classify(frame, relays):
         return "relay", detail
     if protocol == 17 and {is_path_packet(str(far), payload[8:]) for far in (source, target)} != {False}:
         return "path", detail
-    if protocol == 58 and payload and payload[0] in ND_AND_MLD:
+    if protocol == 58 and payload and (payload[0] in NEIGHBOUR_DISCOVERY and frame[21] == 255 or payload[0] in MLD and target in LINK_GROUPS):
         return "neighbours", detail
-    if protocol == 17 and {*ports} & {67, 68, 546, 547}:
+    if protocol == 17 and ports in DHCP:
         return "dhcp", detail
     return "leak", detail
 
