@@ -41,6 +41,35 @@ Every option of `run` is also a key of the configuration file (_ for -) and a va
 Exit codes: 0 well, 1 failure, 2 usage or configuration, 6 missing privileges,
 75 an operator of the server wants a restart that this program cannot make itself.)";
 
+constexpr const char* kStatusExamples = R"(
+Examples:
+  higgsnode status
+  higgsnode status --json | jq .sessions
+  higgsnode status --state-dir /srv/higgsnode
+
+Asks the higgsnode that runs on this host. Exit codes: 0 it answered, 1 it does not run, 6 missing privileges.)";
+
+constexpr const char* kCleanupExamples = R"(
+Examples:
+  higgsnode cleanup
+  higgsnode cleanup --json
+
+Takes away what a higgsnode left that was killed: its firewall rules, routes and forwarding. The next `run` does the
+same. Exit codes: 0 nothing is left, 1 something could not be undone, 6 missing privileges.)";
+
+constexpr const char* kDiagnoseExamples = R"(
+Examples:
+  higgsnode diagnose nat     # what the NAT before this host does
+  higgsnode diagnose portmap # what the router does about open ports)";
+
+constexpr const char* kPortmapExamples = R"(
+Examples:
+  higgsnode diagnose portmap
+  higgsnode diagnose portmap --port 40123 --json
+  higgsnode diagnose portmap --hold 600 # stays mapped for ten minutes; each change is told
+
+Exit codes: 0 the port was mapped where the internet reaches it, 1 it was not.)";
+
 struct Arguments {
   std::optional<std::filesystem::path> config;
   std::filesystem::path state_dir = "/var/lib/higgsnode";
@@ -181,11 +210,15 @@ int run_command_line(int argc, char** argv) {
   auto* cleanup = app.add_subcommand("cleanup", "undo what a crash left on this host");
   add_state_dir(*status, arguments);
   add_state_dir(*cleanup, arguments);
+  status->footer(kStatusExamples);
+  cleanup->footer(kCleanupExamples);
   auto* diagnose = app.add_subcommand("diagnose", "look for what keeps others from reaching this host");
   diagnose->require_subcommand(1);
   PortMappingDiagnosis port_mapping;
   auto* portmap = diagnose->add_subcommand("portmap", "ask the router for a port, say what came of it, give it back");
   add_port_mapping(*portmap, port_mapping);
+  diagnose->footer(kDiagnoseExamples);
+  portmap->footer(kPortmapExamples);
   NatCommand nat_command;
   auto* nat = add_nat_command(*diagnose, nat_command);
   try {

@@ -1,6 +1,7 @@
 #include "higgsnode/egress_policy.h"
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 
 namespace higgs::node {
@@ -32,6 +33,9 @@ constexpr const char* kAlwaysDenied[] = {
     "fec0::/10",        // site-local, RFC 3879
     "ff00::/8",         // multicast
 };
+
+/// All but 2000::/3, which is what IANA gives out of.
+constexpr const char* kOutsideGlobalUnicast[] = {"::/3", "4000::/2", "8000::/1"};
 
 struct Family {
   bool v6;
@@ -135,6 +139,28 @@ const std::vector<std::uint16_t>& always_denied_ports() {
 }
 
 std::string chain_prefix(const NodeId& node) { return "HIGGSN-" + to_string(node).substr(0, 6) + "-"; }
+
+std::uint32_t routing_table(const NodeId& node) {
+  // Far from the numbers that people and other programs choose.
+  std::uint32_t number = 0;
+  const auto text = to_string(node).substr(0, 6);
+  (void)std::from_chars(text.data(), text.data() + text.size(), number, 16);
+  return 0x48000000u | number;
+}
+
+std::vector<IpPrefix> unreachable_prefixes(const EgressPolicy& policy, bool v6) {
+  std::vector<IpPrefix> prefixes;
+  if (v6 && !policy.ipv6) {
+    prefixes.push_back(IpPrefix::parse("::/0").value());
+  } else {
+    auto denied = policy;
+    if (v6)
+      for (const char* text : kOutsideGlobalUnicast) denied.denied_prefixes.push_back(IpPrefix::parse(text).value());
+    prefixes = denied_of(denied, v6 ? kV6 : kV4);
+  }
+  std::sort(prefixes.begin(), prefixes.end());
+  return prefixes;
+}
 
 std::optional<tunnel::FirewallPlan> make_plan(const EgressPolicy& policy, const std::string& prefix) {
   const auto prefixes = policy.own_networks.size() + policy.denied_prefixes.size() + policy.public_addresses.size();

@@ -30,7 +30,7 @@ const std::vector<std::uint16_t>& always_denied_ports();
 struct EgressPolicy {
   std::string interface;
   TunnelPrefixes tunnel;
-  std::vector<IpPrefix> own_networks;       ///< connected to this host now
+  std::vector<IpPrefix> own_networks;       ///< of this host and its site now
   std::vector<IpAddress> public_addresses;  ///< as the server sees this host
   std::vector<IpPrefix> denied_prefixes;    ///< the volunteer's
   std::vector<std::uint16_t> denied_ports;  ///< the volunteer's
@@ -45,9 +45,14 @@ struct EgressPolicy {
 
 /// "HIGGSN-1a2b3c-": chains of this node, so that two nodes on one host do not meet.
 std::string chain_prefix(const NodeId& node);
+/// The routing table of this node, for the same reason.
+std::uint32_t routing_table(const NodeId& node);
 
 /// nullopt if the policy has more prefixes than kMaxDeniedPrefixes.
 std::optional<tunnel::FirewallPlan> make_plan(const EgressPolicy& policy, const std::string& prefix);
+
+/// What clients may not reach of a family, sorted, as the routes have it: all of it, where the family is not forwarded.
+std::vector<IpPrefix> unreachable_prefixes(const EgressPolicy& policy, bool v6);
 
 /// What the node says of itself in its key certificate.
 api::ExitPolicy exit_policy_of(const std::vector<std::uint16_t>& denied_ports, bool logs_metadata);

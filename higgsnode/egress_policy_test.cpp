@@ -132,6 +132,38 @@ TEST(EgressPolicy, AMappedPublicAddressIsItsIpv4One) {
   EXPECT_TRUE(has(chain(plan.v4, "HGN-FWD"), "-d 198.51.100.77/32 -j REJECT --reject-with icmp-admin-prohibited"));
 }
 
+TEST(EgressPolicy, RoutesDenyTheAddressesThatTheRulesDeny) {
+  const auto plan = make_plan(policy(), "HGN-").value();
+  for (const bool v6 : {false, true}) {
+    const auto& rules = chain(v6 ? plan.v6 : plan.v4, "HGN-FWD");
+    const auto prefixes = unreachable_prefixes(policy(), v6);
+    const auto covered = [&](const IpPrefix& denied) {
+      return std::any_of(prefixes.begin(), prefixes.end(), [&](const IpPrefix& prefix) {
+        return prefix.length() <= denied.length() && prefix.contains(denied.address());
+      });
+    };
+    std::size_t denials = 0;
+    for (const auto& rule : rules) {
+      if (!rule.starts_with("-d ")) continue;
+      ++denials;
+      EXPECT_TRUE(covered(IpPrefix::parse(rule.substr(3, rule.find(' ', 3) - 3)).value())) << rule;
+    }
+    EXPECT_GT(denials, 8u);
+    EXPECT_FALSE(covered(IpPrefix::parse(v6 ? "2600::/16" : "8.0.0.0/8").value()));
+  }
+  EXPECT_TRUE(std::ranges::count(unreachable_prefixes(policy(), true), IpPrefix::parse("4000::/2").value()));
+  auto without = policy();
+  without.ipv6 = false;
+  EXPECT_EQ(unreachable_prefixes(without, true), std::vector{IpPrefix::parse("::/0").value()});
+}
+
+TEST(EgressPolicy, EachNodeHasARoutingTableOfItsOwn) {
+  const NodeId one(Uuid::parse("1a2b3c4d-0000-4000-8000-000000000000").value());
+  const NodeId two(Uuid::parse("1a2b3d4d-0000-4000-8000-000000000000").value());
+  EXPECT_EQ(routing_table(one), 0x481a2b3cu);
+  EXPECT_EQ(routing_table(two), 0x481a2b3du);
+}
+
 TEST(EgressPolicy, TooManyPrefixesAreNoPlan) {
   auto many = policy();
   many.own_networks.assign(kMaxDeniedPrefixes + 1, IpPrefix::parse("203.0.113.0/24").value());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/files.h"
+#include "tunnel/ipv6_state.h"
 
 namespace higgs::node {
 namespace {
@@ -27,27 +28,23 @@ std::vector<std::string> interfaces_in(const std::string& directory) {
   return names;
 }
 
-/// A value that a later switch will change along: recorded, so that undoing (newest first) ends with it.
-Result<void> remember(tunnel::UndoJournal& journal, const std::string& name) {
-  const auto value = read_sysctl(name);
-  if (value.empty()) return {};
-  return journal.record({"sysctl", {{"name", name}, {"value", value}}});
-}
+/// Whether an interface that is made now can have IPv6: "all" and "default" both decide on that.
+bool new_interfaces_have_ipv6() { return tunnel::ipv6_is_on("all") && tunnel::ipv6_is_on("default"); }
 
 }  // namespace
 
 ForwardingState read_forwarding() {
   return {read_sysctl("net/ipv4/ip_forward") == "1", read_sysctl("net/ipv6/conf/all/forwarding") == "1",
-          !read_sysctl("net/ipv6/conf/all/forwarding").empty()};
+          new_interfaces_have_ipv6()};
 }
 
 Result<void> enable_forwarding_v4(tunnel::UndoJournal& journal) {
   if (read_forwarding().v4) return {};
   // inet_forward_change(): all and default, every interface, and accept_redirects follow ip_forward.
-  if (auto kept = remember(journal, "net/ipv4/conf/all/accept_redirects"); !kept) return kept;
+  if (auto kept = remember_sysctl(journal, "net/ipv4/conf/all/accept_redirects", "1"); !kept) return kept;
   for (const auto& name : interfaces_in("net/ipv4/conf")) {
     if (name == "all") continue;
-    if (auto kept = remember(journal, "net/ipv4/conf/" + name + "/forwarding"); !kept) return kept;
+    if (auto kept = remember_sysctl(journal, "net/ipv4/conf/" + name + "/forwarding", "0"); !kept) return kept;
   }
   return tunnel::set_sysctl(journal, "net/ipv4/ip_forward", "1");
 }
@@ -58,7 +55,7 @@ Result<void> enable_forwarding_v6(tunnel::UndoJournal& journal) {
   for (const auto& name : interfaces_in("net/ipv6/conf")) {
     if (name == "all") continue;
     const auto directory = "net/ipv6/conf/" + name + "/";
-    if (auto kept = remember(journal, directory + "forwarding"); !kept) return kept;
+    if (auto kept = remember_sysctl(journal, directory + "forwarding", "0"); !kept) return kept;
     // A router takes no advertisements unless told twice; it would lose its own default route.
     if (name == "default" || read_sysctl(directory + "accept_ra") != "1") continue;
     if (auto set = tunnel::set_sysctl(journal, directory + "accept_ra", "2"); !set) return set;

@@ -9,7 +9,7 @@ namespace higgs::node {
 
 struct ForwardingState {
   bool v4 = false, v6 = false;
-  bool has_v6 = false;  ///< the kernel has IPv6
+  bool has_v6 = false;  ///< the kernel has IPv6, and no sysctl (disable_ipv6) keeps the tunnel's interface from it
 };
 ForwardingState read_forwarding();
 

@@ -18,11 +18,22 @@ namespace {
 namespace asio = boost::asio;
 /// A network that comes up changes several things at once.
 constexpr std::chrono::milliseconds kCalm{100};
-/// Programs that take over all traffic route its two halves instead of touching the default route.
-constexpr unsigned kHalfOfEverything = 1;
+/// Programs that take over all traffic route its two halves instead of touching the default route, and of IPv6 often
+/// 2000::/3, which is all of it that is in use.
+constexpr unsigned kMostOfEverythingV4 = 1, kMostOfEverythingV6 = 3;
+/// What providers delegate to a home as a rule (RFC 6177, RIPE-690): our /64 is one network of it.
+constexpr unsigned kDelegatedBits = 56;
 
 void add(std::vector<IpPrefix>& prefixes, const std::optional<IpPrefix>& prefix) {
-  if (prefix && prefix->length() > kHalfOfEverything) prefixes.push_back(*prefix);
+  if (!prefix) return;
+  const auto most = prefix->address().is_v6() ? kMostOfEverythingV6 : kMostOfEverythingV4;
+  if (prefix->length() > most) prefixes.push_back(*prefix);
+}
+
+void add_address(std::vector<IpPrefix>& prefixes, const IpAddress& address) {
+  static const auto kGlobalUnicast = IpPrefix::parse("2000::/3").value();
+  add(prefixes, IpPrefix::make(address, address.bit_length()));
+  if (kGlobalUnicast.contains(address)) add(prefixes, IpPrefix::make(address, kDelegatedBits));
 }
 
 std::optional<IpAddress> primary(const std::vector<tunnel::InterfaceAddress>& addresses,
@@ -49,17 +60,19 @@ HostNetworks summarize(const std::vector<tunnel::InterfaceAddress>& addresses, c
   HostNetworks networks;
   for (const auto& address : addresses) {
     if (address.ifname == tunnel_interface) continue;
-    add(networks.connected, IpPrefix::make(address.address, address.prefix_length));
-    add(networks.connected, IpPrefix::make(address.address, address.address.bit_length()));
+    add(networks.own, IpPrefix::make(address.address, address.prefix_length));
+    add_address(networks.own, address.address);
   }
   for (const auto* routes : {&v4, &v6}) {
     for (const auto& route : *routes) {
-      const bool local = route.kind == tunnel::RouteKind::kUnicast && !route.gateway && !route.ifname.empty();
-      if (local && route.ifname != tunnel_interface) add(networks.connected, route.prefix);
+      if (route.kind != tunnel::RouteKind::kUnicast || route.ifname == tunnel_interface) continue;
+      // One behind a gateway is somebody's choice, as to another site; what the provider carries has the default route.
+      add(networks.own, route.prefix);
+      if (route.gateway) add(networks.own, IpPrefix::make(*route.gateway, route.gateway->bit_length()));
     }
   }
-  std::sort(networks.connected.begin(), networks.connected.end());
-  networks.connected.erase(std::unique(networks.connected.begin(), networks.connected.end()), networks.connected.end());
+  std::sort(networks.own.begin(), networks.own.end());
+  networks.own.erase(std::unique(networks.own.begin(), networks.own.end()), networks.own.end());
   networks.primary_v4 = primary(addresses, v4, false);
   networks.primary_v6 = primary(addresses, v6, true);
   return networks;
@@ -98,7 +111,8 @@ Result<void> NetworkRouteManager::open() {
   if (fd < 0) return ErrorCode(errno, boost::system::system_category());
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
-  address.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  address.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
+                      RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const ErrorCode error(errno, boost::system::system_category());
     ::close(fd);

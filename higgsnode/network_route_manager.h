@@ -1,4 +1,4 @@
-// The networks this host is connected to, now and as they change (rtnetlink(7)): clients must reach none of them.
+// The networks of this host and its site, now and as they change (rtnetlink(7)): clients must reach none of them.
 #pragma once
 
 #include <functional>
@@ -17,13 +17,14 @@
 namespace higgs::node {
 
 struct HostNetworks {
-  std::vector<IpPrefix>
-      connected;  ///< networks of the host's addresses and routes without a gateway, and its addresses
+  /// Of the host's addresses (of a global IPv6 one the /56 around it, as a home's other networks have it) and of its
+  /// routes but for the default, their gateways, and the addresses themselves.
+  std::vector<IpPrefix> own;
   std::optional<IpAddress> primary_v4, primary_v6;  ///< of the interface that the default route leaves by
   friend bool operator==(const HostNetworks&, const HostNetworks&) = default;
 };
 
-/// Pure. `tunnel_interface` is left out, and so is what a default route or a half of one covers.
+/// Pure. `tunnel_interface` is left out, and so is a default route or what covers as much as one.
 HostNetworks summarize(const std::vector<tunnel::InterfaceAddress>& addresses, const std::vector<tunnel::Route>& v4,
                        const std::vector<tunnel::Route>& v6, const std::string& tunnel_interface);
 
@@ -36,7 +37,7 @@ class NetworkRouteManager {
 
   /// Subscribes; until then changes are not seen.
   Result<void> open();
-  /// Completes when an address or route has changed, once it has been calm for a moment.
+  /// Completes when an address, route or rule of routing has changed, once it has been calm for a moment.
   boost::asio::awaitable<void> changed();
 
  private:

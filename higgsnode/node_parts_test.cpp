@@ -140,7 +140,7 @@ TEST(Registration, SaysWhatTheServerWantsToKnow) {
       api::verify_key_certificate(decoded->key_certificate, decoded->node_id, from_unix_seconds(1'800'000'001)));
 }
 
-TEST(Networks, ConnectedOnesWithoutTheTunnelAndWithoutHalvesOfEverything) {
+TEST(Networks, OwnOnesWithoutTheTunnelAndWithoutWhatCoversEverything) {
   const auto address = [](const char* text) { return IpAddress::parse(text).value(); };
   const auto prefix = [](const char* text) { return IpPrefix::parse(text).value(); };
   const std::vector<tunnel::InterfaceAddress> addresses = {{"lo", address("127.0.0.1"), 8},
@@ -165,15 +165,28 @@ TEST(Networks, ConnectedOnesWithoutTheTunnelAndWithoutHalvesOfEverything) {
   fallback6.prefix = prefix("::/0");
   fallback6.ifname = "eth0";
   fallback6.gateway = address("fe80::2");
-  const auto networks =
-      summarize(addresses, {fallback, gateway_route, local, tunnel_route, half}, {fallback6}, "higgs-node0");
+  tunnel::Route many_gateways, everything6, delegated;
+  many_gateways.prefix = prefix("192.0.2.0/25");
+  everything6.prefix = prefix("2000::/3");
+  everything6.ifname = "eth0";
+  everything6.gateway = address("fe80::2");
+  delegated.prefix = prefix("2001:db8:77:1200::/60");
+  delegated.ifname = "eth0";
+  delegated.gateway = address("fe80::3");
+  const auto networks = summarize(addresses, {fallback, gateway_route, local, tunnel_route, half, many_gateways},
+                                  {fallback6, everything6, delegated}, "higgs-node0");
   EXPECT_EQ(networks.primary_v4, address("203.0.113.7"));
   EXPECT_EQ(networks.primary_v6, address("2001:db8::7"));
-  const std::set<IpPrefix> connected(networks.connected.begin(), networks.connected.end());
-  EXPECT_EQ(connected,
-            (std::set<IpPrefix>{prefix("127.0.0.0/8"), prefix("127.0.0.1/32"), prefix("203.0.113.0/24"),
-                                prefix("203.0.113.7/32"), prefix("fe80::/64"), prefix("fe80::1/128"),
-                                prefix("2001:db8::/64"), prefix("2001:db8::7/128"), prefix("172.31.0.0/16")}));
+  const std::set<IpPrefix> own(networks.own.begin(), networks.own.end());
+  EXPECT_EQ(own, (std::set<IpPrefix>{prefix("127.0.0.0/8"), prefix("127.0.0.1/32"), prefix("203.0.113.0/24"),
+                                     prefix("203.0.113.7/32"), prefix("fe80::/64"), prefix("fe80::1/128"),
+                                     prefix("2001:db8::/64"), prefix("2001:db8::7/128"), prefix("172.31.0.0/16"),
+                                     // What lies behind gateways, and these.
+                                     prefix("198.51.100.0/24"), prefix("192.0.2.0/25"), prefix("203.0.113.1/32"),
+                                     prefix("203.0.113.2/32"), prefix("2001:db8:77:1200::/60"), prefix("fe80::2/128"),
+                                     prefix("fe80::3/128"),
+                                     // The home's other networks.
+                                     prefix("2001:db8::/56")}));
 }
 
 TEST(Conflicts, AreForwardChainsThatIptablesDoesNotKeep) {

@@ -59,7 +59,7 @@ NodeService::NodeService(asio::io_context& context, const Settings& settings)
       settings_(operators_.settings()),
       identity_(load_identity(state_.path(), random_)),
       privacy_(settings.privacy),
-      routing_(state_.journal(), chain_prefix(identity_.node_id())),
+      routing_(state_.journal(), chain_prefix(identity_.node_id()), routing_table(identity_.node_id())),
       api_http_(context.get_executor(), http_options(settings)),
       relay_http_(context.get_executor(), http_options(settings)),
       servers_(api::origin_of(settings.server).value_or(settings.server)),
@@ -103,8 +103,8 @@ void NodeService::open_tunnel() {
   networks_ = must_read_networks("");
   const auto kept = load_prefixes(state_.path());
   if (!kept) throw StartError("tunnel-prefixes cannot be read: " + kept.error().message());
-  prefixes_ = choose_prefixes(*kept, settings_.prefix_v4, settings_.prefix_v6, networks_.connected,
-                              read_forwarding().has_v6, random_);
+  prefixes_ = choose_prefixes(*kept, settings_.prefix_v4, settings_.prefix_v6, networks_.own, read_forwarding().has_v6,
+                              random_);
   if (*kept != prefixes_) {
     if (auto saved = save_prefixes(state_.path(), prefixes_); !saved) {
       throw StartError("tunnel-prefixes cannot be written: " + saved.error().message());
@@ -165,8 +165,8 @@ EgressPolicy NodeService::wanted_policy() const {
   EgressPolicy policy;
   policy.interface = wireguard_->name();
   policy.tunnel = prefixes_;
-  policy.own_networks = networks_.connected;
-  if (observed_) policy.public_addresses = {*observed_};
+  policy.own_networks = networks_.own;
+  policy.public_addresses = public_addresses_.all();
   policy.denied_prefixes = settings_.egress.deny;
   policy.denied_ports = settings_.egress.deny_ports;
   policy.connections_per_client = settings_.egress.connections_per_client;
@@ -293,8 +293,7 @@ void NodeService::on_relay_servers(const std::vector<api::RelayServer>& servers)
 }
 
 void NodeService::on_observed_address(const IpAddress& address) {
-  if (observed_ == address) return;
-  observed_ = address;
+  if (!public_addresses_.note(PublicAddresses::Source::kServer, {address})) return;
   log::info("this node's public address is closed to clients", {{"address", privacy_.address(address)}});
   refresh_policy();
 }
@@ -302,6 +301,7 @@ void NodeService::on_observed_address(const IpAddress& address) {
 asio::awaitable<void> NodeService::watch_networks() {
   for (;;) {
     co_await route_manager_.changed();
+    if (routing_.in_force() && !routing_.routes_stand()) check_policy();
     auto networks = read_host_networks(wireguard_->name());
     if (!networks) {
       log::warn("the host's networks cannot be read", {{"reason", networks.error().message()}});
@@ -309,7 +309,7 @@ asio::awaitable<void> NodeService::watch_networks() {
     }
     if (*networks == networks_) continue;
     networks_ = std::move(*networks);
-    log::info("the host's networks have changed", {{"networks", networks_.connected.size()}});
+    log::info("the host's networks have changed", {{"networks", networks_.own.size()}});
     refresh_policy();
     nat_->network_changed();
     connection_.hurry();
@@ -324,7 +324,10 @@ asio::awaitable<void> NodeService::keep_house() {
     const auto now = runtime::now();
     sessions_->expire(now);
     follow_reflexive(now.monotonic);
-    if (!routing_.in_force() || now.monotonic - checked >= kHealthInterval) {
+    follow_public_addresses();
+    // Between the rules of somebody who reloads a firewall and ours clients could reach what they must not.
+    const bool disturbed = routing_.in_force() && !routing_.untouched();
+    if (disturbed || now.monotonic - checked >= (routing_.in_force() ? kHealthInterval : kRepairInterval)) {
       checked = now.monotonic;
       check_policy();
     }

@@ -17,6 +17,7 @@
 #include "higgsnode/network_route_manager.h"
 #include "higgsnode/operator_actions.h"
 #include "higgsnode/privacy_manager.h"
+#include "higgsnode/public_addresses.h"
 #include "higgsnode/relay_link.h"
 #include "higgsnode/routing_engine.h"
 #include "higgsnode/session_manager.h"
@@ -51,8 +52,10 @@ class NodeService final : private ConnectionEvents {
   nlohmann::json status();
 
  private:
+  /// Everything is looked at as often; what can be seen cheaply to be untouched, at each round of housekeeping.
   static constexpr std::chrono::seconds kHealthInterval{30};
-  static constexpr std::chrono::seconds kHousekeepingInterval{5};
+  static constexpr std::chrono::seconds kHousekeepingInterval{1};
+  static constexpr std::chrono::seconds kRepairInterval{5};
   /// A NAT that gives us another address all the time is not told of more often.
   static constexpr std::chrono::seconds kReflexiveInterval{60};
   /// A certificate is made anew when less than this is left of it.
@@ -93,6 +96,8 @@ class NodeService final : private ConnectionEvents {
   void log_path(const crypto::PublicKey& peer, const path::TraversalReport& report) const;
   /// The server is told how STUN sees our port, once that is known and whenever it changes.
   void follow_reflexive(Instant now);
+  /// Every address that the router is known by is closed to clients.
+  void follow_public_addresses();
   std::optional<Endpoint> reflexive_address();
   nlohmann::json traversal_status();
   nlohmann::json session_status(const Session& session, Now now);
@@ -117,7 +122,7 @@ class NodeService final : private ConnectionEvents {
   MetricsCollector metrics_;
   api::HeartbeatMetrics last_metrics_;
   HostNetworks networks_;
-  std::optional<IpAddress> observed_;
+  PublicAddresses public_addresses_;
   TunnelPrefixes prefixes_;
   RoutingEngine routing_;
   std::unique_ptr<WireGuardManager> wireguard_;

@@ -7,9 +7,10 @@
 namespace higgs::node {
 namespace {
 
-nlohmann::json strings(const std::vector<IpPrefix>& prefixes) {
+template <class T>
+nlohmann::json strings(const std::vector<T>& values) {
   auto list = nlohmann::json::array();
-  for (const auto& prefix : prefixes) list.push_back(prefix.to_string());
+  for (const auto& value : values) list.push_back(value.to_string());
   return list;
 }
 
@@ -44,7 +45,8 @@ nlohmann::json NodeService::status() {
         {"ipv6", routing_.policy().ipv6},
         {"connectionCap", routing_.policy().limit_connections},
         {"conflicts", conflicts_},
-        {"ownNetworks", strings(networks_.connected)}}},
+        {"ownNetworks", strings(networks_.own)},
+        {"publicAddresses", strings(public_addresses_.all())}}},
       {"metrics",
        {{"cpuUsage", last_metrics_.cpu_usage},
         {"memoryUsage", last_metrics_.memory_usage},

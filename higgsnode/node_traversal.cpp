@@ -107,6 +107,22 @@ void NodeService::follow_reflexive(Instant now) {
   connection_.register_again();
 }
 
+void NodeService::follow_public_addresses() {
+  using Source = PublicAddresses::Source;
+  std::vector<IpAddress> reflexive, mapped;
+  for (const auto& endpoint : traversal_->reflexive_addresses()) reflexive.push_back(endpoint.address);
+  if (const auto mapping = traversal_->port_mapping())
+    for (const auto& port : mapping->mappings) mapped.push_back(port.external.address);
+  bool changed = public_addresses_.note(Source::kStun, reflexive);
+  changed = public_addresses_.note(Source::kRouter, mapped) || changed;
+  if (const auto& nat = nat_->report(); nat && nat->mapped)
+    changed = public_addresses_.note(Source::kNatType, {nat->mapped->address}) || changed;
+  if (!changed) return;
+  log::info("the addresses of this node's router are closed to clients",
+            {{"addresses", public_addresses_.all().size()}});
+  refresh_policy();
+}
+
 nlohmann::json NodeService::traversal_status() {
   const auto interface = wireguard_->driver().status();
   const auto mapping = traversal_->port_mapping();

@@ -10,13 +10,19 @@ namespace log = runtime::log;
 
 tunnel::UndoHandlers handlers(const tunnel::CommandRunner& runner) {
   return {{std::string(tunnel::Firewall::kUndoKind), tunnel::Firewall::undo_handler(runner)},
+          {EgressRoutes::kUndoKind, EgressRoutes::undo_handler()},
           {"sysctl", tunnel::sysctl_undo_handler()}};
 }
 
 }  // namespace
 
-RoutingEngine::RoutingEngine(tunnel::UndoJournal& journal, std::string chain_prefix, tunnel::CommandRunner runner)
-    : journal_(journal), prefix_(std::move(chain_prefix)), runner_(std::move(runner)), firewall_(runner_) {}
+RoutingEngine::RoutingEngine(tunnel::UndoJournal& journal, std::string chain_prefix, std::uint32_t table,
+                             tunnel::CommandRunner runner)
+    : journal_(journal),
+      prefix_(std::move(chain_prefix)),
+      runner_(std::move(runner)),
+      firewall_(runner_),
+      routes_(table) {}
 
 std::vector<std::string> RoutingEngine::recover(tunnel::UndoJournal& journal, const tunnel::CommandRunner& runner) {
   std::vector<std::string> messages;
@@ -28,10 +34,17 @@ std::vector<std::string> RoutingEngine::recover(tunnel::UndoJournal& journal, co
 
 Result<void> RoutingEngine::put_in_place() {
   const auto plan = make_plan(policy_, prefix_);
-  if (!plan) return tunnel::FirewallError::kBadPlan;
-  auto applied = firewall_.apply(*plan, journal_);
-  if (!applied) detail_ = firewall_.detail();
-  return applied;
+  if (!plan) {
+    detail_ = "there are more than " + std::to_string(kMaxDeniedPrefixes) + " networks that clients may not reach";
+    return tunnel::FirewallError::kBadPlan;
+  }
+  if (auto applied = firewall_.apply(*plan, journal_); !applied) {
+    detail_ = firewall_.detail();
+    return applied;
+  }
+  auto routed = routes_.apply(policy_, journal_);
+  if (!routed) detail_ = "the policy's routes could not be set";
+  return routed;
 }
 
 Result<void> RoutingEngine::open_forwarding() {
@@ -78,17 +91,26 @@ Result<void> RoutingEngine::apply(EgressPolicy policy) {
   return {};
 }
 
-Result<void> RoutingEngine::check() {
+bool RoutingEngine::forwarding_open() const {
   const auto forwarding = read_forwarding();
-  const bool open = forwarding.v4 && (!policy_.ipv6 || forwarding.v6);
+  return forwarding.v4 && (!policy_.ipv6 || forwarding.v6);
+}
+
+bool RoutingEngine::untouched() const { return in_force_ && firewall_.untouched() && forwarding_open(); }
+
+Result<void> RoutingEngine::check() {
+  const bool open = forwarding_open();
   const auto verified = firewall_.verify();
-  if (verified && open) {
+  const bool routed = routes_.stand();
+  if (verified && open && routed) {
     in_force_ = true;
     return {};
   }
   ++repairs_;
-  log::warn("our firewall rules or forwarding were changed by another program; putting them back",
-            {{"rules", verified ? "as applied" : verified.error().message()}, {"forwarding", open}});
+  log::warn("our firewall rules, routes or forwarding were changed by another program; putting them back",
+            {{"rules", verified ? "as applied" : verified.error().message()},
+             {"routes", routed ? "as applied" : "changed"},
+             {"forwarding", open}});
   in_force_ = false;
   if (auto placed = put_in_place(); !placed) return placed;
   if (auto opened = open_forwarding(); !opened) return opened;

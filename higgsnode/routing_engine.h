@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "higgsnode/egress_policy.h"
+#include "higgsnode/egress_routes.h"
 #include "tunnel/firewall.h"
 #include "tunnel/undo_journal.h"
 
@@ -18,8 +19,10 @@ namespace higgs::node {
 
 class RoutingEngine {
  public:
-  /// `journal`: of the state directory; what a crash left in it is undone first (recover()).
-  RoutingEngine(tunnel::UndoJournal& journal, std::string chain_prefix, tunnel::CommandRunner runner = nullptr);
+  /// `journal`: of the state directory; what a crash left in it is undone first (recover()). `table`: for routes, this
+  /// node's alone.
+  RoutingEngine(tunnel::UndoJournal& journal, std::string chain_prefix, std::uint32_t table,
+                tunnel::CommandRunner runner = nullptr);
 
   /// Undoes what stands in the journal. The messages of what could not be undone.
   static std::vector<std::string> recover(tunnel::UndoJournal& journal, const tunnel::CommandRunner& runner = nullptr);
@@ -29,6 +32,10 @@ class RoutingEngine {
   Result<void> apply(EgressPolicy policy);
   /// Whether all stands as applied; if not, it is put back. An error: it could not be.
   Result<void> check();
+  /// Cheap enough for every second: true if check() need not look at rules and forwarding.
+  bool untouched() const;
+  /// Whether the policy's routes stand. To be asked when routes or their rules change, which happens rarely.
+  bool routes_stand() const { return routes_.stand(); }
   /// Takes everything away. The messages of what could not be undone.
   std::vector<std::string> remove();
 
@@ -41,11 +48,13 @@ class RoutingEngine {
  private:
   Result<void> put_in_place();
   Result<void> open_forwarding();
+  bool forwarding_open() const;
 
   tunnel::UndoJournal& journal_;
   std::string prefix_;
   tunnel::CommandRunner runner_;
   tunnel::Firewall firewall_;
+  EgressRoutes routes_;
   EgressPolicy policy_;
   std::string detail_;
   bool probed_ = false;

@@ -19,6 +19,8 @@ using tunnel::UndoJournal;
 using tunnel::testing::in_own_network;
 using tunnel::testing::output_of;
 
+constexpr std::uint32_t kTable = 0x48123456;
+
 void in_namespace(const std::function<void()>& body) {
   if (in_own_network(body)) return;
   if (::geteuid() == 0) FAIL() << "root could not make a network namespace";
@@ -52,8 +54,9 @@ std::string sysctls() {
 }
 
 std::string everything() {
-  return output_of({"iptables-save"}) + "--\n" + output_of({"ip6tables-save"}) + "--\n" + output_of({"ip", "route"}) +
-         output_of({"ip", "rule"}) + sysctls();
+  return output_of({"iptables-save"}) + "--\n" + output_of({"ip6tables-save"}) + "--\n" +
+         output_of({"ip", "route", "show", "table", "all"}) + output_of({"ip", "-6", "route", "show", "table", "all"}) +
+         output_of({"ip", "rule"}) + output_of({"ip", "-6", "rule"}) + sysctls();
 }
 
 /// A host with two interfaces, one that forwards on its own and one hardened against redirects.
@@ -71,7 +74,7 @@ TEST(RoutingEngine, LeavesTheHostAsItWas) {
     const TemporaryDirectory directory;
     const auto before = everything();
     auto journal = UndoJournal::open(directory.path() / "j").value();
-    RoutingEngine engine(journal, "HIGGSN-T-");
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable);
     const auto applied = engine.apply(policy());
     ASSERT_TRUE(applied) << applied.error().message() << engine.detail();
     EXPECT_TRUE(engine.in_force());
@@ -96,13 +99,36 @@ TEST(RoutingEngine, AHostThatForwardedGoesOnForwarding) {
     const TemporaryDirectory directory;
     const auto before = everything();
     auto journal = UndoJournal::open(directory.path() / "j").value();
-    RoutingEngine engine(journal, "HIGGSN-T-");
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable);
     ASSERT_TRUE(engine.apply(policy()));
     EXPECT_FALSE(engine.policy().close_v4);
     EXPECT_TRUE(engine.policy().close_v6);
     EXPECT_TRUE(engine.remove().empty());
     EXPECT_EQ(everything(), before);
   });
+}
+
+TEST(RoutingEngine, WhereIpv6IsOffBySysctlItIsOnlyDenied) {
+  for (const std::string where : {"all", "default"}) {
+    in_namespace([&] {
+      make_host();
+      ASSERT_TRUE(run_command({"sysctl", "-qw", "net.ipv6.conf." + where + ".disable_ipv6=1"}).ok());
+      const TemporaryDirectory directory;
+      const auto before = everything();
+      auto journal = UndoJournal::open(directory.path() / "j").value();
+      RoutingEngine engine(journal, "HIGGSN-T-", kTable);
+      const auto applied = engine.apply(policy());
+      ASSERT_TRUE(applied) << applied.error().message() << engine.detail();
+      EXPECT_FALSE(engine.policy().ipv6) << where;
+      EXPECT_EQ(sysctl("net/ipv6/conf/all/forwarding"), "0\n");
+      EXPECT_NE(output_of({"ip6tables", "-S"}).find("-A HIGGSN-T-FWD -j REJECT"), std::string::npos)
+          << "it may be switched on at any time";
+      EXPECT_TRUE(engine.check());
+      EXPECT_EQ(engine.repairs(), 0u);
+      EXPECT_TRUE(engine.remove().empty());
+      EXPECT_EQ(everything(), before);
+    });
+  }
 }
 
 TEST(RoutingEngine, ACrashAtAnyStepIsUndoneByTheNextStart) {
@@ -116,7 +142,7 @@ TEST(RoutingEngine, ACrashAtAnyStepIsUndoneByTheNextStart) {
       {
         auto journal = UndoJournal::open(directory.path() / "j").value();
         int left = survives;
-        RoutingEngine engine(journal, "HIGGSN-T-", [&left](const auto& arguments, std::string_view input) {
+        RoutingEngine engine(journal, "HIGGSN-T-", kTable, [&left](const auto& arguments, std::string_view input) {
           if (left-- <= 0) return tunnel::CommandResult{.exit_code = 1, .out = {}, .err = "died here"};
           return run_command(arguments, input);
         });
@@ -142,7 +168,7 @@ TEST(RoutingEngine, ARestartAfterACrashIsAsAFirstStart) {
       auto journal = UndoJournal::open(directory.path() / "j").value();
       EXPECT_EQ(journal.empty(), round == 0);
       EXPECT_TRUE(RoutingEngine::recover(journal).empty());
-      RoutingEngine engine(journal, "HIGGSN-T-");
+      RoutingEngine engine(journal, "HIGGSN-T-", kTable);
       ASSERT_TRUE(engine.apply(policy()));
       EXPECT_TRUE(engine.policy().close_v4) << "what the crashed run opened must not pass for the host's own wish";
       if (round == 0)
@@ -161,7 +187,7 @@ TEST(RoutingEngine, PutsBackWhatOthersTakeAway) {
     make_host();
     const TemporaryDirectory directory;
     auto journal = UndoJournal::open(directory.path() / "j").value();
-    RoutingEngine engine(journal, "HIGGSN-T-");
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable);
     ASSERT_TRUE(engine.apply(policy()));
     EXPECT_TRUE(engine.check());
     EXPECT_EQ(engine.repairs(), 0u);
@@ -178,11 +204,95 @@ TEST(RoutingEngine, PutsBackWhatOthersTakeAway) {
   });
 }
 
+TEST(RoutingEngine, SeesAtOnceThatRulesOrForwardingWereTouched) {
+  in_namespace([] {
+    make_host();
+    const TemporaryDirectory directory;
+    auto journal = UndoJournal::open(directory.path() / "j").value();
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable);
+    EXPECT_FALSE(engine.untouched());
+    ASSERT_TRUE(engine.apply(policy()));
+    // The first look tells which back end iptables has, the second one what to compare with.
+    for (int look = 0; look < 2; ++look) ASSERT_TRUE(engine.check());
+    if (run_command({"iptables", "--version"}).out.find("nf_tables") == std::string::npos) {
+      EXPECT_FALSE(engine.untouched()) << "cannot be told without looking";
+      return;
+    }
+    EXPECT_TRUE(engine.untouched());
+    ASSERT_TRUE(run_command({"iptables", "-A", "OUTPUT", "-j", "ACCEPT"}).ok());
+    EXPECT_FALSE(engine.untouched());
+    ASSERT_TRUE(engine.check());
+    EXPECT_EQ(engine.repairs(), 0u) << "it was none of ours";
+    EXPECT_TRUE(engine.untouched());
+    ASSERT_TRUE(run_command({"ip6tables", "-F"}).ok());
+    EXPECT_FALSE(engine.untouched());
+    ASSERT_TRUE(engine.check());
+    ASSERT_TRUE(engine.check());
+    ASSERT_TRUE(run_command({"sysctl", "-qw", "net.ipv4.ip_forward=0"}).ok());
+    EXPECT_FALSE(engine.untouched());
+    EXPECT_TRUE(engine.remove().empty());
+    EXPECT_FALSE(engine.untouched());
+  });
+}
+
+/// Where a client's packet to there would go.
+bool has_a_way(const std::string& to, const std::string& from) {
+  return run_command({"ip", "route", "get", to, "from", from, "iif", "higgs-node0"}).ok();
+}
+
+TEST(RoutingEngine, DeniedNetworksHaveNoRouteWhateverBecomesOfTheRules) {
+  in_namespace([] {
+    for (const std::string command :
+         {"ip link set lo up", "ip link add higgs-node0 type veth peer name inside", "ip link set inside up",
+          "ip link set higgs-node0 up", "ip route add 10.80.0.0/16 dev higgs-node0",
+          "ip -6 route add fd12:3456::/64 dev higgs-node0", "ip link add lan type veth peer name switch",
+          "ip link set switch up", "ip link set lan up", "ip addr add 203.0.113.7/24 dev lan",
+          "ip -6 addr add 2001:db8:5::7/64 dev lan nodad", "ip route add default via 203.0.113.1",
+          "ip -6 route add default via 2001:db8:5::1"})
+      ASSERT_TRUE(run_command({"sh", "-c", command}).ok()) << command;
+    const TemporaryDirectory directory;
+    const auto before = everything();
+    auto journal = UndoJournal::open(directory.path() / "j").value();
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable);
+    auto wanted = policy();
+    wanted.public_addresses = {IpAddress::parse("198.51.100.77").value()};
+    const auto applied = engine.apply(wanted);
+    ASSERT_TRUE(applied) << applied.error().message() << engine.detail();
+    ASSERT_TRUE(run_command({"iptables", "-F"}).ok());
+    ASSERT_TRUE(run_command({"ip6tables", "-F"}).ok());
+    for (const char* denied :
+         {"203.0.113.1", "10.1.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "198.51.100.77"})
+      EXPECT_FALSE(has_a_way(denied, "10.80.0.2")) << denied;
+    for (const char* denied : {"fd99::1", "64:ff9b::a00:1", "2002:a00:1::1", "::ffff:10.0.0.1", "4000::1", "9000::1"})
+      EXPECT_FALSE(has_a_way(denied, "fd12:3456::2")) << denied;
+    EXPECT_TRUE(has_a_way("198.51.100.78", "10.80.0.2"));
+    EXPECT_TRUE(has_a_way("2001:4860::1", "fd12:3456::2"));
+
+    EXPECT_TRUE(engine.check());
+    const auto repairs = engine.repairs();
+    for (const std::string command : {"ip rule del iif higgs-node0 pref 64", "ip -6 rule del iif higgs-node0 pref 64",
+                                      "ip route flush table 1209152598", "ip -6 route flush table 1209152598"}) {
+      ASSERT_TRUE(run_command({"sh", "-c", command}).ok()) << command;
+      EXPECT_FALSE(engine.routes_stand()) << command;
+      EXPECT_TRUE(engine.check()) << command;
+      EXPECT_TRUE(engine.routes_stand()) << command;
+    }
+    EXPECT_EQ(engine.repairs(), repairs + 4);
+
+    wanted.public_addresses = {IpAddress::parse("198.51.100.78").value()};
+    ASSERT_TRUE(engine.apply(wanted));
+    EXPECT_TRUE(has_a_way("198.51.100.77", "10.80.0.2"));
+    EXPECT_FALSE(has_a_way("198.51.100.78", "10.80.0.2"));
+    EXPECT_TRUE(engine.remove().empty());
+    EXPECT_EQ(everything(), before);
+  });
+}
+
 TEST(RoutingEngine, AChangedNetworkChangesTheRules) {
   in_namespace([] {
     const TemporaryDirectory directory;
     auto journal = UndoJournal::open(directory.path() / "j").value();
-    RoutingEngine engine(journal, "HIGGSN-T-");
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable);
     ASSERT_TRUE(engine.apply(policy()));
     auto changed = policy();
     changed.own_networks = {IpPrefix::parse("198.51.100.0/24").value()};
@@ -197,7 +307,7 @@ TEST(RoutingEngine, AChangedNetworkChangesTheRules) {
 TEST(RoutingEngine, FailsClosedWhenTheKernelTakesNoRule) {
   const TemporaryDirectory directory;
   auto journal = UndoJournal::open(directory.path() / "j").value();
-  RoutingEngine engine(journal, "HIGGSN-T-", [](const auto&, std::string_view) {
+  RoutingEngine engine(journal, "HIGGSN-T-", kTable, [](const auto&, std::string_view) {
     return tunnel::CommandResult{.exit_code = 1, .out = {}, .err = "no"};
   });
   EXPECT_FALSE(engine.apply(policy()));
@@ -208,7 +318,7 @@ TEST(RoutingEngine, DoesWithoutACapWhereTheKernelCannotCount) {
   in_namespace([] {
     const TemporaryDirectory directory;
     auto journal = UndoJournal::open(directory.path() / "j").value();
-    RoutingEngine engine(journal, "HIGGSN-T-", [](const auto& arguments, std::string_view input) {
+    RoutingEngine engine(journal, "HIGGSN-T-", kTable, [](const auto& arguments, std::string_view input) {
       if (input.find("connlimit") != input.npos)
         return tunnel::CommandResult{.exit_code = 2, .out = {}, .err = "what?"};
       return run_command(arguments, input);

@@ -41,6 +41,9 @@ class Firewall {
   /// Success if all that the last apply() put in place stands, unchanged, its jumps still before every foreign rule;
   /// else kDisturbed.
   Result<void> verify();
+  /// Cheap enough for every second: true if nobody has changed any rule on this host since verify() last succeeded.
+  /// False also where that cannot be told (the legacy back end of iptables).
+  bool untouched() const;
   /// Whether anything bears this prefix.
   Result<bool> stands(std::string_view prefix);
 
@@ -62,6 +65,8 @@ class Firewall {
   std::string detail_;
   std::string prefix_;
   std::map<Family, FirewallRules> applied_;
+  bool by_nftables_ = false;  ///< all that was saved last
+  std::optional<std::uint32_t> verified_;
 };
 
 }  // namespace higgs::tunnel

@@ -48,9 +48,10 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-/// A line of `ip rule`: [not] [from all] [fwmark F] lookup TABLE [suppress_prefixlength N].
+/// A line of `ip rule`: [not] [from all] [iif I] [fwmark F] lookup TABLE [suppress_prefixlength N].
 struct Rule {
   IpFamily family = IpFamily::kV4;
+  std::string iifname{};  ///< for packets that come in there, which need not exist; empty: any
   std::optional<std::uint32_t> fwmark;
   bool invert = false;  ///< "not": for packets that do not carry the mark
   std::uint32_t table = kMainTable;

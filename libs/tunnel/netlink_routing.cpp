@@ -134,6 +134,8 @@ std::optional<Rule> parse_rule(const nlmsghdr* message) {
         if (value != 0xffffffff) rule.suppress_prefixlength = value;
         break;
       case FRA_IIFNAME:
+        rule.iifname = attribute_text(attribute);
+        break;
       case FRA_OIFNAME:
       case FRA_GOTO:
       case FRA_FLOW:
@@ -164,6 +166,7 @@ Result<void> change_rule(NetlinkSocket& socket, const Rule& rule, bool add) {
   info.table = RT_TABLE_UNSPEC;
   if (rule.invert) info.flags = FIB_RULE_INVERT;
   request.put(FRA_TABLE, rule.table);
+  if (!rule.iifname.empty()) request.put(FRA_IIFNAME, rule.iifname);
   if (rule.fwmark) request.put(FRA_FWMARK, *rule.fwmark);
   if (rule.suppress_prefixlength) request.put(FRA_SUPPRESS_PREFIXLEN, *rule.suppress_prefixlength);
   if (rule.priority) request.put(FRA_PRIORITY, *rule.priority);

@@ -75,6 +75,16 @@ bool write_sysctl(const std::string& name, const std::string& value) {
   return written;
 }
 
+/// Another one after each start of the machine; nullopt: not known.
+std::optional<std::string> boot_id() { return read_sysctl("kernel/random/boot_id"); }
+
+/// `over`: the value that undoing may write over.
+UndoStep sysctl_step(const std::string& name, const std::string& value, const std::string& over) {
+  UndoStep step{"sysctl", {{"name", name}, {"value", value}, {"over", over}}};
+  if (auto boot = boot_id()) step.fields["boot"] = std::move(*boot);
+  return step;
+}
+
 ErrorCode system_error(int number) { return {number, boost::system::system_category()}; }
 
 }  // namespace
@@ -201,19 +211,23 @@ Result<void> set_sysctl(UndoJournal& journal, const std::string& name, const std
   const auto present = read_sysctl(name);
   if (!present) return system_error(ENOENT);
   if (*present == value) return {};
-  if (const auto recorded = journal.record({"sysctl", {{"name", name}, {"value", *present}}}); !recorded) {
-    return recorded;
-  }
+  if (const auto recorded = journal.record(sysctl_step(name, *present, value)); !recorded) return recorded;
   if (!write_sysctl(name, value)) return system_error(errno);
   return {};
 }
 
+Result<void> remember_sysctl(UndoJournal& journal, const std::string& name, const std::string& follows) {
+  const auto present = read_sysctl(name);
+  return present ? journal.record(sysctl_step(name, *present, follows)) : Result<void>();
+}
+
 UndoHandler sysctl_undo_handler() {
   return [](const UndoStep& step) -> Result<void> {
-    const auto name = step.fields.find("name"), value = step.fields.find("value");
-    if (name == step.fields.end() || value == step.fields.end() || name->second.find("..") != std::string::npos) {
-      return JournalError::kDamaged;
-    }
+    const auto name = step.fields.find("name"), value = step.fields.find("value"), over = step.fields.find("over"),
+               boot = step.fields.find("boot"), none = step.fields.end();
+    if (name == none || value == none || name->second.find("..") != std::string::npos) return JournalError::kDamaged;
+    if (boot != none && boot_id().value_or(boot->second) != boot->second) return {};
+    if (over != none && read_sysctl(name->second).value_or(over->second) != over->second) return {};
     if (!write_sysctl(name->second, value->second) && errno != ENOENT) return system_error(errno);
     return {};
   };

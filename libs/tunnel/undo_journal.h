@@ -84,7 +84,12 @@ class UndoJournal {
 /// Records the value of a sysctl (path under /proc/sys, with slashes: "net/ipv4/ip_forward") and sets it. Nothing is
 /// done or recorded if it has that value already.
 Result<void> set_sysctl(UndoJournal& journal, const std::string& name, const std::string& value);
-/// The handler of kind "sysctl". A sysctl that is gone (its interface went) counts as undone.
+/// Records the value of a sysctl that the kernel changes along with another. `follows`: what it is when that one has
+/// been undone. Nothing is recorded of a sysctl that is not there.
+Result<void> remember_sysctl(UndoJournal& journal, const std::string& name, const std::string& follows);
+/// The handler of kind "sysctl". Undoes only what is as we left it: what somebody else has set meanwhile stays, and so
+/// does everything after the machine was started anew, since no sysctl outlives that. One that is gone (its interface
+/// went) counts as undone.
 UndoHandler sysctl_undo_handler();
 
 }  // namespace higgs::tunnel

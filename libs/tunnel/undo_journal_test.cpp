@@ -119,5 +119,66 @@ TEST_F(UndoJournalTest, Sysctl) {
   }
 }
 
+constexpr const char* kSwitch = "net/ipv4/conf/lo/src_valid_mark";
+
+TEST_F(UndoJournalTest, ASysctlThatSomebodyElseHasSetStays) {
+  if (!testing::in_own_network([&] {
+        const auto value = [] { return testing::output_of({"cat", "/proc/sys/net/ipv4/conf/lo/rp_filter"}); };
+        ASSERT_TRUE(run_command({"sysctl", "-qw", "net.ipv4.conf.lo.rp_filter=0"}).ok());
+        UndoJournal journal = open();
+        ASSERT_TRUE(set_sysctl(journal, "net/ipv4/conf/lo/rp_filter", "1"));
+        ASSERT_TRUE(run_command({"sysctl", "-qw", "net.ipv4.conf.lo.rp_filter=2"}).ok());
+        EXPECT_TRUE(journal.undo({{"sysctl", sysctl_undo_handler()}}).empty());
+        EXPECT_EQ(value(), "2\n");
+        EXPECT_TRUE(journal.empty());
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
+
+TEST_F(UndoJournalTest, ASysctlOfAnotherBootStays) {
+  if (!testing::in_own_network([&] {
+        const auto value = [] { return testing::output_of({"cat", std::string("/proc/sys/") + kSwitch}); };
+        UndoJournal journal = open();
+        ASSERT_TRUE(set_sysctl(journal, kSwitch, "1"));
+        UndoStep step = journal.steps().at(0);
+        ASSERT_TRUE(step.fields.contains("boot"));
+        EXPECT_TRUE(journal.undo({{"sysctl", sysctl_undo_handler()}}).empty());
+        ASSERT_EQ(value(), "0\n");
+        // The power went; the machine comes back, and its owner sets the same value for a reason of his own.
+        ASSERT_TRUE(run_command({"sysctl", "-qw", "net.ipv4.conf.lo.src_valid_mark=1"}).ok());
+        step.fields["boot"] = "00000000-0000-4000-8000-000000000000";
+        ASSERT_TRUE(journal.record(step));
+        ASSERT_TRUE(journal.record({"a", {{"x", "1"}}}));
+        std::vector<std::string> undone;
+        auto handlers = noting(undone);
+        handlers["sysctl"] = sysctl_undo_handler();
+        EXPECT_TRUE(open().undo(handlers).empty());
+        EXPECT_EQ(value(), "1\n");
+        EXPECT_EQ(undone.size(), 1u) << "what outlives a boot is undone";
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
+
+TEST_F(UndoJournalTest, ASysctlThatFollowsAnotherReturnsAfterIt) {
+  if (!testing::in_own_network([&] {
+        const auto value = [](const char* of) {
+          return testing::output_of({"cat", std::string("/proc/sys/net/ipv4/") + of});
+        };
+        ASSERT_TRUE(run_command({"sysctl", "-qw", "net.ipv4.conf.lo.forwarding=1"}).ok());
+        UndoJournal journal = open();
+        ASSERT_TRUE(remember_sysctl(journal, "net/ipv4/conf/lo/forwarding", "0"));
+        ASSERT_TRUE(remember_sysctl(journal, "net/ipv4/conf/none/forwarding", "0"));
+        EXPECT_EQ(journal.steps().size(), 1u);
+        ASSERT_TRUE(set_sysctl(journal, "net/ipv4/ip_forward", "1"));
+        EXPECT_TRUE(journal.undo({{"sysctl", sysctl_undo_handler()}}).empty());
+        EXPECT_EQ(value("ip_forward"), "0\n");
+        EXPECT_EQ(value("conf/lo/forwarding"), "1\n");
+      })) {
+    GTEST_SKIP() << "no namespaces here";
+  }
+}
+
 }  // namespace
 }  // namespace higgs::tunnel

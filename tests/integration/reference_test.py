@@ -7,6 +7,9 @@ import unittest
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "reference.py"
+sys.path.insert(0, str(SCRIPT.parent))
+
+import reference  # noqa: E402  (the path above is needed first)
 
 
 class Reference(unittest.TestCase):
@@ -28,6 +31,11 @@ class Reference(unittest.TestCase):
             self.assertTrue(text.startswith(".TH "), page)
             self.assertIn(".SH NAME", text)
         self.assertIn("\\-\\-kill\\-switch", (self.out / "man" / "higgsvpn-connect.8").read_text(encoding="utf-8"))
+
+    def test_every_help_has_examples(self):
+        for program in reference.PROGRAMS:
+            for words, text in reference.walk([program], os.path.join(os.environ["HIGGS_BIN"], program)):
+                self.assertRegex(text, r"(?m)^Examples?:", " ".join(words))
 
     def test_commands_and_options_are_completed(self):
         self.assertEqual(self.complete("higgsvpn", "disc"), ["disconnect"])

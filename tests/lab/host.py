@@ -1,5 +1,6 @@
 """One computer of the laboratory: a network and a mount namespace, kept open by one sleeping process."""
 import ctypes
+import json
 import os
 import re
 import signal
@@ -43,6 +44,27 @@ VOLATILE = [
 SYSCTLS = ["net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/src_valid_mark",
            "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/default/rp_filter", "net/ipv6/conf/all/disable_ipv6",
            "net/ipv6/conf/default/accept_ra", "net/ipv4/conf/all/route_localnet"]
+
+
+# A banner speaks first, an echo has to be spoken to.
+_TRY_ALL = r"""
+import concurrent.futures, json, socket, sys
+targets, timeout = json.loads(sys.argv[1]), float(sys.argv[2])
+def answers(target):
+    kind, address, port = target
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as tried:
+        tried.settimeout(timeout)
+        try:
+            tried.connect((address, port))
+            if kind == "udp":
+                tried.send(b"hello")
+            return len(tried.recv(64)) > 0
+        except OSError:
+            return False
+with concurrent.futures.ThreadPoolExecutor(64) as pool:
+    print(json.dumps([target for target, well in zip(targets, pool.map(answers, targets)) if well]))
+"""
 
 
 class Host:
@@ -107,6 +129,11 @@ class Host:
         script = ("import socket,sys\ns=socket.create_connection((sys.argv[1],int(sys.argv[2])),float(sys.argv[3]))\n"
                   "s.settimeout(float(sys.argv[3]))\nsys.exit(0 if s.recv(1) else 1)")
         return self.run("/usr/bin/python3", "-c", script, address, port, timeout, check=False, timeout=30).returncode == 0
+
+    def answered(self, *targets, timeout=1.5):
+        """Those of the targets, (kind, address, port) with kind "tcp" or "udp", where a service answers; all are tried at once."""
+        done = self.run("/usr/bin/python3", "-c", _TRY_ALL, json.dumps(targets), timeout, timeout=30)
+        return [tuple(target) for target in json.loads(done.stdout)]
 
     def pings(self, address, count=1, timeout=1):
         return self.run("ping", "-n", "-c", count, "-i", "0.2", "-W", timeout, address, check=False).returncode == 0

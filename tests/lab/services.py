@@ -6,6 +6,7 @@
   GET /hello     a short text
   GET /stream    numbered blocks at a steady pace until the other side hangs up
   whoami         a TCP service: the address that the connection came from, a line, and the end
+  UDP echo       the datagram, back to where it came from
 """
 import argparse
 import http.server
@@ -163,12 +164,27 @@ def serve_dns(address, log):
     threading.Thread(target=loop, daemon=True).start()
 
 
+def serve_udp_echo(text, log):
+    family, address, port = split(text)
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.bind((address, port))
+
+    def loop():
+        while True:
+            datagram, source = udp.recvfrom(4096)
+            note(log, kind="udp", source=source[0], port=port, text=datagram.decode("ascii", "replace"))
+            udp.sendto(datagram, source)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--http", action="append", default=[])
     parser.add_argument("--banner", action="append", default=[])
     parser.add_argument("--whoami", action="append", default=[])
     parser.add_argument("--dns", action="append", default=[])
+    parser.add_argument("--udp-echo", action="append", default=[])
     parser.add_argument("--payload")
     parser.add_argument("--log")
     arguments = parser.parse_args()
@@ -181,6 +197,8 @@ def main():
         make_server(socketserver.ThreadingTCPServer, text, WhoAmI)
     for address in arguments.dns:
         serve_dns(address, arguments.log)
+    for text in arguments.udp_echo:
+        serve_udp_echo(text, arguments.log)
     threading.Event().wait()
 
 

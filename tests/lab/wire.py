@@ -10,7 +10,7 @@ from lab.capture import STUN_COOKIE
 # Of the kernel's clock in seconds; source and target: (address, port).
 Datagram = collections.namedtuple("Datagram", "time outgoing source target payload")
 SO_TIMESTAMPNS, TIMESPEC = 35, struct.Struct("@qq")
-ETH_P_ALL, ETH_IPV4, UDP = 3, 0x0800, 17
+ETH_P_ALL, ETH_IPV4, ETH_IPV6, UDP = 3, 0x0800, 0x86DD, 17
 PACKET_OUTGOING = 4
 STUN_HEADER = struct.Struct("!HHI12s")
 BINDING_REQUEST, BINDING_SUCCESS, BINDING_ERROR = 0x0001, 0x0101, 0x0111
@@ -97,6 +97,34 @@ def xor_mapped(address, port):
 
 def error_code(code):
     return ERROR_CODE, struct.pack("!HBB", 0, code // 100, code % 100) + b"spoofed"
+
+
+def ip_packet(source, target, payload):
+    """A whole IP packet with a UDP datagram; source and target: (address, port), of one family."""
+    ends = [ipaddress.ip_address(end[0]).packed for end in (source, target)]
+    udp = struct.pack("!HHHH", source[1], target[1], 8 + len(payload), 0) + payload
+    if len(ends[0]) == 4:
+        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, UDP, 0, *ends)
+        return head[:10] + checksum(head) + head[12:] + udp
+    sum_of = checksum(b"".join(ends) + struct.pack("!II", len(udp), UDP) + udp)
+    return struct.pack("!IHBB16s16s", 6 << 28, len(udp), UDP, 64, *ends) + udp[:6] + sum_of + udp[8:]
+
+
+def checksum(octets):
+    """RFC 1071."""
+    words = octets + bytes(len(octets) % 2)
+    total = sum(struct.unpack(f"!{len(words) // 2}H", words))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack("!H", ~total & 0xFFFF)
+
+
+def send_out(host, interface, *packets):
+    """Puts IP packets on a tunnel interface of a host, past its routes and rules."""
+    with host.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
+        for packet in packets:
+            out.bind((interface, ETH_IPV6 if packet[0] >> 4 == 6 else ETH_IPV4))
+            out.send(packet)
 
 
 class Spoofer:
