@@ -30,7 +30,7 @@ def main():
             break
         connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=arguments.stall_seconds)
         try:
-            connection.request("GET", url.path, headers={"Range": f"bytes={have}-"})
+            connection.request("GET", f"{url.path}?{url.query}" if url.query else url.path, headers={"Range": f"bytes={have}-"})
             response = connection.getresponse()
             if response.status not in (200, 206):
                 raise OSError(f"status {response.status}")

@@ -2,7 +2,7 @@
 """The services of the laboratory's hosts in one process: web site, banners, DNS. Each request is noted as a JSON line.
 
   GET /ip        the address that the request came from
-  GET /payload   a file, with Range
+  GET /payload   a file, with Range; ?until=TIME spreads what is asked for evenly over the time until then (seconds since 1970)
   GET /hello     a short text
   GET /stream    numbered blocks at a steady pace until the other side hangs up
   whoami         a TCP service: the address that the connection came from, a line, and the end
@@ -19,8 +19,10 @@ import socketserver
 import struct
 import threading
 import time
+import urllib.parse
 
 STREAM_WORD, STREAM_BLOCK, STREAM_EVERY = struct.Struct("!Q"), 32 * 1024, 0.01
+PACE = 0.01  # seconds between two pieces of what is spread over a time
 LOG_LOCK = threading.Lock()
 ADDRESSES = {"web.lab.test": ("203.0.113.80", "2001:db8::80")}
 
@@ -46,8 +48,8 @@ class Site(http.server.BaseHTTPRequestHandler):
         note(self.log, kind="http", path=self.path, source=self.client_address[0], host=self.server.server_address[0])
         if self.path == "/ip":
             self._text(self.client_address[0])
-        elif self.path == "/payload" and self.payload:
-            self._file()
+        elif (url := urllib.parse.urlsplit(self.path)).path == "/payload" and self.payload:
+            self._file(float(dict(urllib.parse.parse_qsl(url.query)).get("until", 0)))
         elif self.path == "/stream":
             self._stream()
         elif self.path == "/hello":
@@ -63,10 +65,13 @@ class Site(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _file(self):
+    def _file(self, until):
         size = os.path.getsize(self.payload)
         first, last = 0, size - 1
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        # Of an empty file there is no range, only the whole.
+        wanted = size and re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not size:
+            time.sleep(max(0.0, until - time.time()))
         if wanted:
             first = int(wanted.group(1))
             last = min(int(wanted.group(2) or last), last)
@@ -83,9 +88,16 @@ class Site(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         self.end_headers()
         self.wfile.flush()
+        begun, origin = time.time(), first
         with open(self.payload, "rb") as source:
             while first <= last:
-                first += os.sendfile(self.connection.fileno(), source.fileno(), first, min(last - first + 1, 1 << 20))
+                now, end = time.time(), last + 1
+                if now < until:
+                    end = origin + int((end - origin) * (now - begun) / (until - begun))
+                if first < end:
+                    first += os.sendfile(self.connection.fileno(), source.fileno(), first, min(end - first, 1 << 20))
+                else:
+                    time.sleep(PACE)
 
     def _stream(self):
         """Block n is the number n again and again."""
