@@ -135,7 +135,9 @@ TEST_F(AdministrationApi, EveryActThatIsRefusedIsInTheAudit) {
     EXPECT_EQ(entry.address, "127.0.0.1");
     EXPECT_EQ(entry.action, endpoint.act);
     EXPECT_EQ(entry.outcome, "refused: " + outcome(answer));
-    if (path != endpoint.path) EXPECT_NE(entry.object.find(nobody), std::string::npos) << entry.object;
+    if (path != endpoint.path) {
+      EXPECT_NE(entry.object.find(nobody), std::string::npos) << entry.object;
+    }
   }
   EXPECT_GE(walked, 10u);
 }
