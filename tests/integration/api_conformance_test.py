@@ -215,9 +215,9 @@ class ApiConformance(unittest.TestCase):
             with self.subTest(f"{method} {path}"):
                 access = next(iter((operation.get("security") or [{}])[0]), None)
                 if access in LINKS:
-                    self.exchange(method, path, 426, id=nobody)
+                    self.exchange(method, path, 426, id=nobody, key=nobody)
                 elif access:
-                    self.exchange(method, path, 401, id=nobody)
+                    self.exchange(method, path, 401, id=nobody, key=nobody)
                 elif "requestBody" in operation:
                     self.exchange(method, path, 415)
                     self.exchange(method, path, 400, raw=b"{")

@@ -1,6 +1,5 @@
 """What a client can never reach through a volunteer: each target is shown to be there, and then to be out of reach."""
 # ctest: cluster
-import ipaddress
 import re
 import socket
 import struct
@@ -19,7 +18,6 @@ FORBIDDEN = ("10.2.0.1", "10.77.0.1", "100.64.0.1", "172.16.0.1", "192.0.0.9", "
 # Another network of the prefix that the home has, and one that the node has a route to.
 HOME_NETWORK, SITE_NETWORK, SITE = "2001:db8:b:7::1", "192.0.2.0/24", "192.0.2.9"
 GROUPS = ("239.7.7.7", "ff15::77")
-PUBLIC_PREFIX = "198.51.100.0/24"
 
 
 def at(address, port):
@@ -182,25 +180,6 @@ class EgressPolicy(LabCase):
                 self.assertTrue(self.lab.client_c.tcp_reaches(address, port))
                 self.assertFalse(self.me.tcp_reaches(address, port))
         self.assertFalse(self.me.pings(self.address_of(self.lab.client_c)))
-
-    def test_other_client_with_a_public_address(self):
-        """Where no range that is closed anyway covers the tunnel's own addresses."""
-        self.client.disconnect()
-        usual = self.node.status()["tunnel"]["prefixes"][0]
-        self.node.stop()
-        try:
-            self.node.start("--prefix-v4", PUBLIC_PREFIX)
-            self.client.connect(expect=NODE_ADDRESS)
-            self.other.connect(expect=NODE_ADDRESS)
-            address, port = self.address_of(self.lab.client_c), 9005
-            self.assertIn(ipaddress.ip_address(address), ipaddress.ip_network(PUBLIC_PREFIX))
-            self.lab.serve(self.lab.client_c, "--banner", f"{address}:{port}", port=port)
-            self.assertTrue(self.lab.client_c.tcp_reaches(address, port))
-            self.assertFalse(self.me.tcp_reaches(address, port))
-            self.assertFalse(self.me.pings(address))
-        finally:
-            self.node.stop()
-            self.node.start("--prefix-v4", usual)
 
 
 if __name__ == "__main__":

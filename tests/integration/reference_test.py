@@ -40,7 +40,7 @@ class Reference(unittest.TestCase):
     def test_commands_and_options_are_completed(self):
         self.assertEqual(self.complete("higgsvpn", "disc"), ["disconnect"])
         self.assertEqual(self.complete("higgsvpn", "connect", "--no-kill"), ["--no-kill-switch"])
-        self.assertEqual(self.complete("bosonserver", "user", "a"), ["add"])
+        self.assertEqual(self.complete("bosonserver", "user", "ad"), ["add"])
         self.assertEqual(self.complete("higgsvpn", "login", "--nothing-like-it"), [])
 
 

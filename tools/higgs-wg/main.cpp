@@ -20,6 +20,7 @@ constexpr std::string_view kUsage =
     "Makes the WireGuard interface INTERFACE and serves /var/run/wireguard/INTERFACE.sock for wg(8),\n"
     "in the background unless told otherwise. LOG_LEVEL is verbose, error (the default) or silent.\n"
     "For fault finding HIGGS_WG_WITHOUT names offloads not to use: tun, tun-udp, udp-segment, udp-gather, or all.\n\n"
+    "Examples:\n"
     "  higgs-wg wg0 && wg setconf wg0 /etc/wireguard/wg0.conf && ip link set wg0 up\n"
     "  WG_QUICK_USERSPACE_IMPLEMENTATION=higgs-wg wg-quick up wg0\n";
 
