@@ -63,6 +63,9 @@ TEST(Settings, WhatCannotBeIsRefused) {
   EXPECT_EQ(problem(server + "interface = 'a%d%d'"), "interface");
   EXPECT_EQ(problem(server + "interface = 'a%s'"), "interface");
   EXPECT_EQ(problem(server + "prefix_v4 = '10.0.0.0/30'"), "prefix_v4");
+  EXPECT_EQ(problem(server + "prefix_v4 = '10.0.0.0/7'"), "prefix_v4");
+  EXPECT_EQ(problem(server + "prefix_v4 = '198.51.100.0/24'"), "prefix_v4");
+  EXPECT_EQ(problem(server + "prefix_v4 = '100.80.0.0/16'"), "");
   EXPECT_EQ(problem(server + "prefix_v6 = '2001:db8::/64'"), "prefix_v6");
   EXPECT_EQ(problem(server), "");
 }

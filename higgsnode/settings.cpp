@@ -33,9 +33,14 @@ std::optional<std::string> check_interface(const std::string& name) {
   return "must have at most 13 letters, digits, '-' or '_', and may hold one \"%d\"";
 }
 
+/// RFC 1918 and RFC 6598: no server registers another one, and whatever clients may not reach covers these.
 std::optional<std::string> check_prefix_v4(const IpPrefix& prefix) {
-  if (prefix.address().is_v4() && prefix.length() >= 8 && prefix.length() <= 24) return std::nullopt;
-  return "must be an IPv4 prefix of 8 to 24 bits";
+  for (const char* text : {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"}) {
+    const auto range = IpPrefix::parse(text).value();
+    if (range.contains(prefix.address()) && prefix.length() >= range.length() && prefix.length() <= 24)
+      return std::nullopt;
+  }
+  return "must be a private IPv4 prefix of 8 to 24 bits";
 }
 
 std::optional<std::string> check_prefix_v6(const IpPrefix& prefix) {
