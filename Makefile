@@ -1,7 +1,7 @@
 # Each target installs what is missing (scripts/install-deps), configures if needed, builds, and does its work.
 #   make demo   [PAYLOAD=file]      the whole story: client behind NAT, relay, node behind NAT, web site
 #               [CLUSTER=1]         the same on two servers with PostgreSQL and Redis
-#   make test                       format, layering, headers, unit, simulation and integration tests
+#   make test                       format, layering, unit, simulation and integration tests
 #   make nat-matrix                 client and node behind each kind of NAT: path and time, build/nat-matrix.json
 #   make fault-matrix               a cluster whose parts die one by one, build/fault-matrix.json
 #   make hostile                    a tunnel under eight attacks on its server, build/hostile.json
@@ -9,7 +9,7 @@
 #   make fuzz   [FUZZ_SECONDS=60]   every fuzz target for that long
 #   make faults                     puts faults in, one at a time; the named test must turn red for each (tests/faults)
 #   make reference                 man pages and shell completion, from --help, in build/reference
-#   make format, make lint          rewrite to the house style; every static check on every file
+#   make format, make lint          rewrite to the house style; every header alone, every static check on every file
 PRESET ?= release
 BUILD := build/$(PRESET)
 PYTHON := /usr/bin/python3
@@ -56,12 +56,13 @@ check-style: deps
 	$(PYTHON) cmake/check_layering.py
 
 test: check-style build
-	cmake --build $(BUILD) --parallel $(JOBS) --target all_verify_interface_header_sets
 	ctest --test-dir $(BUILD) --parallel $(JOBS) --output-on-failure --no-tests=error --repeat $(TEST_REPEAT) -L '$(TEST_LABELS)'
 
-lint: check-style configure
-	cmake --build $(BUILD) --parallel $(JOBS) --target all_verify_interface_header_sets
-	$(PYTHON) scripts/tidy.py --build $(BUILD) --jobs $(JOBS)
+# Of the preset in which each file is compiled alone.
+lint: check-style
+	@test -f build/debug/build.ninja || cmake --preset debug
+	cmake --build build/debug --parallel $(JOBS) --target all_verify_interface_header_sets
+	$(PYTHON) scripts/tidy.py --build build/debug --jobs $(JOBS)
 
 format:
 	@scripts/install-deps

@@ -10,7 +10,7 @@ namespace higgs::node {
 namespace {
 
 /// 256 results of at most 64 + 256 bytes, escaped.
-constexpr std::size_t kMostBytes = 1024 * 1024;
+constexpr std::size_t kMostLogBytes = 1024 * 1024;
 
 std::deque<api::ActionResult> parse(const std::string& text) {
   std::deque<api::ActionResult> results;
@@ -28,7 +28,7 @@ std::deque<api::ActionResult> parse(const std::string& text) {
 }  // namespace
 
 ActionLog::ActionLog(std::filesystem::path file) : file_(std::move(file)) {
-  const auto text = runtime::read_file_if_there(file_, kMostBytes);
+  const auto text = runtime::read_file_if_there(file_, kMostLogBytes);
   if (text && *text) results_ = parse(**text);
 }
 

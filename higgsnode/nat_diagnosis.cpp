@@ -9,7 +9,7 @@ namespace higgs::node {
 
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kNatExamples = R"(
 Examples:
   higgsnode diagnose nat                          # asks the STUN server that the node uses
   higgsnode diagnose nat --stun stun.example.org:3478
@@ -20,7 +20,7 @@ Exit codes: 0 the type is known, 1 it is not or UDP is blocked, 2 nobody to ask.
 
 CLI::App* add_nat_command(CLI::App& diagnose, NatCommand& command) {
   auto* nat = diagnose.add_subcommand("nat", "find out what the NAT before this host does");
-  nat->footer(kExamples);
+  nat->footer(kNatExamples);
   nat->add_option("--stun", command.stun, "host:port of a STUN server with two addresses");
   nat->add_option("--config", command.config, "configuration file (TOML), for the server's name");
   nat->add_option("--state-dir", command.state_dir, "where the node keeps its state")->envname("HIGGS_STATE_DIR");

@@ -27,7 +27,7 @@ void in_namespace(const std::function<void()>& body) {
   GTEST_SKIP() << "needs root";
 }
 
-EgressPolicy policy() {
+EgressPolicy engine_policy() {
   EgressPolicy made;
   made.interface = "higgs-node0";
   made.tunnel = {IpPrefix::parse("10.80.0.0/16").value(), IpPrefix::parse("fd12:3456::/64")};
@@ -75,7 +75,7 @@ TEST(RoutingEngine, LeavesTheHostAsItWas) {
     const auto before = everything();
     auto journal = UndoJournal::open(directory.path() / "j").value();
     RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-    const auto applied = engine.apply(policy());
+    const auto applied = engine.apply(engine_policy());
     ASSERT_TRUE(applied) << applied.error().message() << engine.detail();
     EXPECT_TRUE(engine.in_force());
     EXPECT_TRUE(engine.policy().close_v4);
@@ -100,7 +100,7 @@ TEST(RoutingEngine, AHostThatForwardedGoesOnForwarding) {
     const auto before = everything();
     auto journal = UndoJournal::open(directory.path() / "j").value();
     RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-    ASSERT_TRUE(engine.apply(policy()));
+    ASSERT_TRUE(engine.apply(engine_policy()));
     EXPECT_FALSE(engine.policy().close_v4);
     EXPECT_TRUE(engine.policy().close_v6);
     EXPECT_TRUE(engine.remove().empty());
@@ -117,7 +117,7 @@ TEST(RoutingEngine, WhereIpv6IsOffBySysctlItIsOnlyDenied) {
       const auto before = everything();
       auto journal = UndoJournal::open(directory.path() / "j").value();
       RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-      const auto applied = engine.apply(policy());
+      const auto applied = engine.apply(engine_policy());
       ASSERT_TRUE(applied) << applied.error().message() << engine.detail();
       EXPECT_FALSE(engine.policy().ipv6) << where;
       EXPECT_EQ(sysctl("net/ipv6/conf/all/forwarding"), "0\n");
@@ -146,7 +146,7 @@ TEST(RoutingEngine, ACrashAtAnyStepIsUndoneByTheNextStart) {
           if (left-- <= 0) return tunnel::CommandResult{.exit_code = 1, .out = {}, .err = "died here"};
           return run_command(arguments, input);
         });
-        (void)engine.apply(policy());
+        (void)engine.apply(engine_policy());
         steps = journal.steps().size();
         EXPECT_EQ(engine.in_force(), engine.policy().interface == "higgs-node0" && left >= 0 && steps > 3);
       }
@@ -169,7 +169,7 @@ TEST(RoutingEngine, ARestartAfterACrashIsAsAFirstStart) {
       EXPECT_EQ(journal.empty(), round == 0);
       EXPECT_TRUE(RoutingEngine::recover(journal).empty());
       RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-      ASSERT_TRUE(engine.apply(policy()));
+      ASSERT_TRUE(engine.apply(engine_policy()));
       EXPECT_TRUE(engine.policy().close_v4) << "what the crashed run opened must not pass for the host's own wish";
       if (round == 0)
         standing = everything();
@@ -188,7 +188,7 @@ TEST(RoutingEngine, PutsBackWhatOthersTakeAway) {
     const TemporaryDirectory directory;
     auto journal = UndoJournal::open(directory.path() / "j").value();
     RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-    ASSERT_TRUE(engine.apply(policy()));
+    ASSERT_TRUE(engine.apply(engine_policy()));
     EXPECT_TRUE(engine.check());
     EXPECT_EQ(engine.repairs(), 0u);
     ASSERT_TRUE(run_command({"iptables", "-F", "FORWARD"}).ok());
@@ -211,7 +211,7 @@ TEST(RoutingEngine, SeesAtOnceThatRulesOrForwardingWereTouched) {
     auto journal = UndoJournal::open(directory.path() / "j").value();
     RoutingEngine engine(journal, "HIGGSN-T-", kTable);
     EXPECT_FALSE(engine.untouched());
-    ASSERT_TRUE(engine.apply(policy()));
+    ASSERT_TRUE(engine.apply(engine_policy()));
     // The first look tells which back end iptables has, the second one what to compare with.
     for (int look = 0; look < 2; ++look) ASSERT_TRUE(engine.check());
     if (run_command({"iptables", "--version"}).out.find("nf_tables") == std::string::npos) {
@@ -256,7 +256,7 @@ TEST(RoutingEngine, DeniedNetworksHaveNoRouteWhateverBecomesOfTheRules) {
     const auto before = everything();
     auto journal = UndoJournal::open(directory.path() / "j").value();
     RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-    auto wanted = policy();
+    auto wanted = engine_policy();
     wanted.public_addresses = {IpAddress::parse("198.51.100.77").value()};
     const auto applied = engine.apply(wanted);
     ASSERT_TRUE(applied) << applied.error().message() << engine.detail();
@@ -295,8 +295,8 @@ TEST(RoutingEngine, AChangedNetworkChangesTheRules) {
     const TemporaryDirectory directory;
     auto journal = UndoJournal::open(directory.path() / "j").value();
     RoutingEngine engine(journal, "HIGGSN-T-", kTable);
-    ASSERT_TRUE(engine.apply(policy()));
-    auto changed = policy();
+    ASSERT_TRUE(engine.apply(engine_policy()));
+    auto changed = engine_policy();
     changed.own_networks = {IpPrefix::parse("198.51.100.0/24").value()};
     ASSERT_TRUE(engine.apply(changed));
     const auto rules = output_of({"iptables", "-S", "HIGGSN-T-FWD"});
@@ -312,7 +312,7 @@ TEST(RoutingEngine, FailsClosedWhenTheKernelTakesNoRule) {
   RoutingEngine engine(journal, "HIGGSN-T-", kTable, [](const auto&, std::string_view) {
     return tunnel::CommandResult{.exit_code = 1, .out = {}, .err = "no"};
   });
-  EXPECT_FALSE(engine.apply(policy()));
+  EXPECT_FALSE(engine.apply(engine_policy()));
   EXPECT_FALSE(engine.in_force());
 }
 
@@ -325,7 +325,7 @@ TEST(RoutingEngine, DoesWithoutACapWhereTheKernelCannotCount) {
         return tunnel::CommandResult{.exit_code = 2, .out = {}, .err = "what?"};
       return run_command(arguments, input);
     });
-    ASSERT_TRUE(engine.apply(policy()));
+    ASSERT_TRUE(engine.apply(engine_policy()));
     EXPECT_FALSE(engine.policy().limit_connections);
     EXPECT_TRUE(engine.policy().ipv6);
     EXPECT_TRUE(engine.remove().empty());

@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 using relay::CloseReason;
 using relay::RefusalReason;
 
-class FakePeers final : public PeerTable {
+class RecordedPeers final : public PeerTable {
  public:
   struct Peer {
     std::vector<IpPrefix> addresses;
@@ -92,7 +92,7 @@ class Sessions : public testing::Test {
   }
 
   Now now_{};
-  FakePeers peers_;
+  RecordedPeers peers_;
   std::vector<SessionId> ended_;
   int counted_ = 0;
   SessionManager manager_;

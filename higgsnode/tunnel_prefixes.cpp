@@ -7,7 +7,7 @@
 namespace higgs::node {
 namespace {
 
-constexpr const char* kFile = "tunnel-prefixes";
+constexpr const char* kPrefixFile = "tunnel-prefixes";
 // Home networks crowd the low and the high end of 10/8.
 constexpr std::uint32_t kFirstSecondOctet = 64, kLastSecondOctet = 223;
 constexpr unsigned kPrefixLengthV4 = 16, kPrefixLengthV6 = 64;
@@ -109,7 +109,7 @@ TunnelPrefixes choose_prefixes(const std::optional<TunnelPrefixes>& kept, const 
 }
 
 Result<std::optional<TunnelPrefixes>> load_prefixes(const std::filesystem::path& state_dir) {
-  const auto text = runtime::read_file_if_there(state_dir / kFile, 4096);
+  const auto text = runtime::read_file_if_there(state_dir / kPrefixFile, 4096);
   if (!text) return text.error();
   if (!*text) return std::optional<TunnelPrefixes>();
   std::optional<TunnelPrefixes> prefixes;
@@ -130,7 +130,7 @@ Result<std::optional<TunnelPrefixes>> load_prefixes(const std::filesystem::path&
 Result<void> save_prefixes(const std::filesystem::path& state_dir, const TunnelPrefixes& prefixes) {
   std::string text;
   for (const auto& prefix : prefixes.all()) text += prefix.to_string() + "\n";
-  return runtime::write_file_atomic(state_dir / kFile, text);
+  return runtime::write_file_atomic(state_dir / kPrefixFile, text);
 }
 
 }  // namespace higgs::node

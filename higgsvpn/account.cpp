@@ -11,15 +11,15 @@
 namespace higgs::vpn {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
-json to_json(const api::RelayServer& server) {
-  json result{{"id", server.id}, {"host", server.host}, {"port", server.port}};
+Json to_json(const api::RelayServer& server) {
+  Json result{{"id", server.id}, {"host", server.host}, {"port", server.port}};
   if (server.pin) result["pin"] = *server.pin;
   return result;
 }
 
-api::RelayServer relay_server_of(const json& file) {
+api::RelayServer relay_server_of(const Json& file) {
   api::RelayServer server;
   server.id = file.at("id").get<std::string>();
   server.host = file.at("host").get<std::string>();
@@ -28,12 +28,12 @@ api::RelayServer relay_server_of(const json& file) {
   return server;
 }
 
-json to_json(const Account& account) {
-  json hosts = json::object();
+Json to_json(const Account& account) {
+  Json hosts = Json::object();
   for (const auto& [name, addresses] : account.known_hosts) {
     for (const IpAddress& address : addresses) hosts[name].push_back(address.to_string());
   }
-  json result{{"server", account.server},
+  Json result{{"server", account.server},
               {"username", account.username},
               {"accessToken", account.access_token.reveal()},
               {"accessExpiresAt", account.access_expires_at},
@@ -46,8 +46,8 @@ json to_json(const Account& account) {
   return result;
 }
 
-// Throws json::exception where the file is not of ours.
-Account from_json(const json& file) {
+// Throws Json::exception where the file is not of ours.
+Account from_json(const Json& file) {
   Account account;
   account.server = file.at("server").get<std::string>();
   account.username = file.at("username").get<std::string>();
@@ -58,9 +58,9 @@ Account from_json(const json& file) {
   if (file.contains("pins")) account.trust.spki_pins = file.at("pins").get<std::vector<std::string>>();
   if (file.contains("ca")) account.trust.ca_file = file.at("ca").get<std::string>();
   if (file.contains("relayServers"))
-    for (const json& server : file.at("relayServers")) account.relay_servers.push_back(relay_server_of(server));
+    for (const Json& server : file.at("relayServers")) account.relay_servers.push_back(relay_server_of(server));
   for (const auto& [name, addresses] : file.at("knownHosts").items()) {
-    for (const json& text : addresses) {
+    for (const Json& text : addresses) {
       if (const auto address = IpAddress::parse(text.get<std::string>())) account.known_hosts[name].push_back(*address);
     }
   }
@@ -106,8 +106,8 @@ Result<std::optional<Account>> load_account(const StateDirectory& state) {
   if (!text) return text.error();
   if (!*text) return std::optional<Account>();
   try {
-    return std::optional<Account>(from_json(json::parse(**text)));
-  } catch (const json::exception&) {
+    return std::optional<Account>(from_json(Json::parse(**text)));
+  } catch (const Json::exception&) {
     return ErrorCode(EILSEQ, boost::system::system_category());
   }
 }

@@ -20,8 +20,6 @@ namespace {
 
 constexpr std::chrono::seconds kMendNoticeInterval{10};  // of the same sentence
 
-Instant now() { return runtime::now().monotonic; }
-
 /// Nothing to do any more, but not the end either.
 awaitable<void> wait_for_cancellation(asio::any_io_executor executor) {
   asio::steady_timer never(executor, asio::steady_timer::time_point::max());
@@ -66,7 +64,7 @@ Outcome<void> Connection::adopt(const api::SelectedRoute& route, const crypto::P
   if (!route.stun_servers.empty())
     ask_about_nat(net::StunServerName{route.stun_servers.front().host, route.stun_servers.front().port});
   last_handshake_.reset();
-  next_sample_ = now();
+  next_sample_ = runtime::now().monotonic;
   return {};
 }
 
@@ -90,7 +88,7 @@ void Connection::take(const PathEvent& event) {
 void Connection::follow_path() {
   const auto report = session_->path_report();
   const bool carried = report && report->path && *report->path != path::Kind::kRelay;
-  machine_->carried_without_link(now(), carried);
+  machine_->carried_without_link(runtime::now().monotonic, carried);
 }
 
 // --- the host's network ------------------------------------------------------------------------------------------
@@ -126,7 +124,7 @@ void Connection::on_network(const tunnel::HostNetwork& network, bool moved) {
   if (first || (!moved && !lost_one)) return;
   runtime::log::info("the host is in another network");
   api_->close();
-  machine_->network_changed(now());
+  machine_->network_changed(runtime::now().monotonic);
   nat_.network_changed();
   wake_.cancel();
 }
@@ -141,9 +139,9 @@ awaitable<void> Connection::keep_local_network() {
 
 void Connection::mend() {
   const auto mended = network_.mend();
-  if (!mended || (*mended == mended_ && now() < mended_again_)) return;
+  if (!mended || (*mended == mended_ && runtime::now().monotonic < mended_again_)) return;
   mended_ = *mended;
-  mended_again_ = now() + kMendNoticeInterval;
+  mended_again_ = runtime::now().monotonic + kMendNoticeInterval;
   observer_.on_notice(*mended);
 }
 

@@ -12,7 +12,7 @@
 namespace higgs::vpn {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 using State = ConnectionMachine::State;
 
 constexpr auto kAnswerDeadline = std::chrono::seconds(5);
@@ -30,26 +30,26 @@ const char* state_name(State state) {
   return "connecting";
 }
 
-json texts(const std::vector<IpAddress>& addresses) {
-  json list = json::array();
+Json texts(const std::vector<IpAddress>& addresses) {
+  Json list = Json::array();
   for (const IpAddress& address : addresses) list.push_back(address.to_string());
   return list;
 }
 
-std::vector<IpAddress> addresses(const json& list) {
+std::vector<IpAddress> addresses(const Json& list) {
   std::vector<IpAddress> result;
-  for (const json& text : list) {
+  for (const Json& text : list) {
     if (const auto address = IpAddress::parse(text.get<std::string>())) result.push_back(*address);
   }
   return result;
 }
 
 template <class T, class F>
-json or_null(const std::optional<T>& value, F encode) {
-  return value ? json(encode(*value)) : json(nullptr);
+Json or_null(const std::optional<T>& value, F encode) {
+  return value ? Json(encode(*value)) : Json(nullptr);
 }
 
-std::optional<WallTime> time_of(const json& value) {
+std::optional<WallTime> time_of(const Json& value) {
   return value.is_number_integer() ? std::optional(from_unix_seconds(value.get<std::int64_t>())) : std::nullopt;
 }
 
@@ -74,13 +74,13 @@ std::string encode_report(const ConnectionReport& report) {
   const auto seconds = [](WallTime time) { return unix_seconds(time); };
   const auto same = [](auto value) { return value; };
   const auto id = [](const auto& value) { return to_string(value); };
-  return json{{"state", state_name(report.state)},
+  return Json{{"state", state_name(report.state)},
               {"server", report.server},
               {"killSwitch", report.kill_switch},
               {"nodeId", or_null(report.node, id)},
               {"sessionId", or_null(report.session, id)},
-              {"path", report.path.empty() ? json(nullptr) : json(report.path)},
-              {"pathReason", report.path.empty() ? json(nullptr) : json(report.path_reason)},
+              {"path", report.path.empty() ? Json(nullptr) : Json(report.path)},
+              {"pathReason", report.path.empty() ? Json(nullptr) : Json(report.path_reason)},
               {"pathSince", or_null(report.path_since, seconds)},
               {"pathRemote", or_null(report.path_remote, [](const Endpoint& remote) { return remote.to_string(); })},
               {"roundTripMs", or_null(report.path_round_trip_ms, same)},
@@ -91,8 +91,8 @@ std::string encode_report(const ConnectionReport& report) {
               {"pathRestarts", report.path_restarts},
               {"duplicatedPackets", report.duplicated_packets},
               {"refusedStun", report.refused_stun},
-              {"natType", report.nat_type.empty() ? json(nullptr) : json(report.nat_type)},
-              {"interface", report.ifname.empty() ? json(nullptr) : json(report.ifname)},
+              {"natType", report.nat_type.empty() ? Json(nullptr) : Json(report.nat_type)},
+              {"interface", report.ifname.empty() ? Json(nullptr) : Json(report.ifname)},
               {"addresses", texts(report.addresses)},
               {"dns", texts(report.dns)},
               {"mtu", report.mtu},
@@ -104,12 +104,12 @@ std::string encode_report(const ConnectionReport& report) {
               {"relayJitterMs", report.relay_jitter_ms},
               {"droppedPackets", report.dropped_packets},
               {"reconnects", report.reconnects},
-              {"trouble", report.trouble.empty() ? json(nullptr) : json(report.trouble)}}
-      .dump(-1, ' ', false, json::error_handler_t::replace);
+              {"trouble", report.trouble.empty() ? Json(nullptr) : Json(report.trouble)}}
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::optional<ConnectionReport> parse_report(const std::string& text) try {
-  const json all = json::parse(text);
+  const Json all = Json::parse(text);
   ConnectionReport report;
   for (const State state : {State::kConnecting, State::kConnected, State::kReconnecting}) {
     if (all.at("state") == state_name(state)) report.state = state;
@@ -147,7 +147,7 @@ std::optional<ConnectionReport> parse_report(const std::string& text) try {
   report.reconnects = all.at("reconnects").get<std::uint64_t>();
   if (all.at("trouble").is_string()) report.trouble = all["trouble"].get<std::string>();
   return report;
-} catch (const json::exception&) {
+} catch (const Json::exception&) {
   return std::nullopt;
 }
 

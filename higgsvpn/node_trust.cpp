@@ -10,7 +10,7 @@
 namespace higgs::vpn {
 namespace {
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr const char* kRemedy =
     "the server or somebody between is not honest, or its data is stale: choose another node, and tell its operator";
@@ -28,7 +28,7 @@ Result<void> NodeTrust::load() {
   if (!text) return text.error();
   seen_.clear();
   if (!*text) return {};
-  const json nodes = json::parse(**text, nullptr, false);
+  const Json nodes = Json::parse(**text, nullptr, false);
   // Forgetting what was seen would let an old key back in: a damaged file is an error, not an empty one.
   if (!nodes.is_object()) return ErrorCode(EILSEQ, boost::system::system_category());
   for (const auto& [name, entry] : nodes.items()) {
@@ -44,7 +44,7 @@ Result<void> NodeTrust::load() {
 }
 
 Result<void> NodeTrust::save() const {
-  json nodes = json::object();
+  Json nodes = Json::object();
   for (const auto& [id, seen] : seen_) {
     nodes[to_string(id)] = {{"sequence", seen.sequence}, {"lastUsed", seen.last_used}};
   }

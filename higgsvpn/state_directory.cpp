@@ -10,8 +10,8 @@
 namespace higgs::vpn {
 namespace {
 
-constexpr std::chrono::seconds kLockPatience{5};
-constexpr std::chrono::milliseconds kLockRetry{10};
+constexpr std::chrono::seconds kDirectoryLockPatience{5};
+constexpr std::chrono::milliseconds kDirectoryLockRetry{10};
 
 }  // namespace
 
@@ -27,14 +27,14 @@ std::filesystem::path StateDirectory::default_path() {
 Result<void> StateDirectory::prepare() const { return runtime::make_private_directory(path_); }
 
 Result<runtime::LockFile> StateDirectory::take_connect_lock() const {
-  const auto give_up = std::chrono::steady_clock::now() + kLockPatience;
+  const auto give_up = std::chrono::steady_clock::now() + kDirectoryLockPatience;
   for (;;) {
     auto lock = runtime::LockFile::acquire(connect_lock());
     if (lock || lock.error() != runtime::make_error_code(runtime::FileError::kInUse)) return lock;
     const auto holder = runtime::LockFile::holder(connect_lock());
     const bool alive = holder && (::kill(*holder, 0) == 0 || errno == EPERM);
     if (alive || std::chrono::steady_clock::now() > give_up) return lock;
-    std::this_thread::sleep_for(kLockRetry);
+    std::this_thread::sleep_for(kDirectoryLockRetry);
   }
 }
 

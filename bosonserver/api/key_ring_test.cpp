@@ -32,8 +32,8 @@ class KeyRingTest : public ::testing::Test {
     return ring.verify(token, "", jwt::Audience::kApi, now_).has_value();
   }
   jwt::Claims claims() const {
-    const auto seconds = unix_seconds(now_);
-    return {"i", "s", jwt::Audience::kApi, "user", seconds, seconds, seconds + 1'000'000, "id", ""};
+    const auto unix_now = unix_seconds(now_);
+    return {"i", "s", jwt::Audience::kApi, "user", unix_now, unix_now, unix_now + 1'000'000, "id", ""};
   }
 
   SeededRandom random_{1};

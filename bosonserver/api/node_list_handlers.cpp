@@ -11,7 +11,7 @@ namespace higgs::boson {
 namespace {
 
 constexpr std::size_t kDefaultPage = 100;
-constexpr std::size_t kMostPage = 500;
+constexpr std::size_t kMostNodes = 500;
 
 double load_of(const NodeRecord& node) {
   const auto share = [](double part, double whole) {
@@ -66,7 +66,7 @@ double key_of(const api::NodeSummary& node, Order order) {
 }
 
 template <class T>
-bool parse_number(std::string_view text, T& out) {
+bool parse_decimal(std::string_view text, T& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   return !text.empty() && error == std::errc{} && end == text.data() + text.size() && out >= 0;
 }
@@ -105,10 +105,10 @@ std::string parse_query(const Call& call, Query& query) {
     if (name == "country") query.country = value;
     if (name == "region") query.region = value;
     if (name == "natType") good = (query.nat_type = api::parse_nat_type(value)).has_value();
-    if (name == "minBandwidth") good = parse_number(value, query.min_bandwidth.emplace());
-    if (name == "maxLatency") good = parse_number(value, query.max_latency.emplace());
+    if (name == "minBandwidth") good = parse_decimal(value, query.min_bandwidth.emplace());
+    if (name == "maxLatency") good = parse_decimal(value, query.max_latency.emplace());
     if (name == "sort") good = parse_order(value, query.order);
-    if (name == "limit") good = parse_number(value, query.limit) && query.limit >= 1 && query.limit <= kMostPage;
+    if (name == "limit") good = parse_decimal(value, query.limit) && query.limit >= 1 && query.limit <= kMostNodes;
     if (name == "cursor") good = parse_cursor(value, query);
     if (name == "status") {
       query.all_statuses = value == "all";

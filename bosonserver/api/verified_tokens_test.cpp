@@ -17,8 +17,8 @@ class VerifiedTokensTest : public ::testing::Test {
     return keys;
   }
   std::string token(const std::string& subject) const {
-    const auto seconds = unix_seconds(now_);
-    jwt::Claims claims{"i", subject, jwt::Audience::kNode, "node", seconds, seconds, seconds + 100, "id", ""};
+    const auto unix_now = unix_seconds(now_);
+    jwt::Claims claims{"i", subject, jwt::Audience::kNode, "node", unix_now, unix_now, unix_now + 100, "id", ""};
     return jwt::Signer("k", crypto::Ed25519PrivateKey(key_)).sign(claims);
   }
   Result<jwt::Claims> verify(const std::string& token) {

@@ -16,19 +16,19 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-struct Subject {
+struct CacheSubject {
   std::shared_ptr<Cache> cache;
   std::function<void(milliseconds)> advance;
 };
-using Factory = Subject (*)();
+using CacheFactory = CacheSubject (*)();
 
-Subject make_memory_cache() {
+CacheSubject make_memory_cache() {
   auto now = std::make_shared<Instant>();
   return {std::make_shared<MemoryCache>([now] { return *now; }), [now](milliseconds by) { *now += by; }};
 }
 
 /// Real time passes as well: what a test says about times leaves room for it.
-Subject make_redis_cache() {
+CacheSubject make_redis_cache() {
   struct Made {
     testing::RedisHome home;
     RedisCache cache{home.redis, home.prefix, home.random, [] { return runtime::now().monotonic; }};
@@ -37,9 +37,9 @@ Subject make_redis_cache() {
   return {std::shared_ptr<Cache>(made, &made->cache), [made](milliseconds by) { made->home.advance(by); }};
 }
 
-class CacheContract : public ::testing::TestWithParam<Factory> {
+class CacheContract : public ::testing::TestWithParam<CacheFactory> {
  protected:
-  Subject subject_ = GetParam()();
+  CacheSubject subject_ = GetParam()();
   Cache& cache_ = *subject_.cache;
 };
 

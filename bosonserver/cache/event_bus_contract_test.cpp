@@ -22,9 +22,9 @@ constexpr seconds kDeadline{20};
 using List = std::vector<std::string>;
 
 /// Keeps what it is told: "topic=payload", "resync".
-class Listener {
+class RecordingListener {
  public:
-  explicit Listener(EventBus& bus) {
+  explicit RecordingListener(EventBus& bus) {
     subscription_ =
         bus.subscribe({[this](const std::string& topic, const std::string& payload) { add(topic + "=" + payload); },
                        [this] { add("resync"); }});
@@ -67,17 +67,17 @@ bool wait_until(const std::function<bool()>& condition) {
   return true;
 }
 
-struct Subject {
+struct BusSubject {
   std::shared_ptr<EventBus> here, there;  ///< of two servers of one cluster, if it can have two
 };
-using Factory = Subject (*)();
+using BusFactory = BusSubject (*)();
 
-Subject make_local_bus() {
+BusSubject make_local_bus() {
   auto bus = std::make_shared<LocalEventBus>();
   return {bus, bus};
 }
 
-Subject make_redis_bus() {
+BusSubject make_redis_bus() {
   struct Made {
     testing::RedisHome home;
     RedisEventBus here{home.redis, testing::shared_redis().options(), home.prefix, home.random};
@@ -88,15 +88,15 @@ Subject make_redis_bus() {
   return {std::shared_ptr<EventBus>(made, &made->here), std::shared_ptr<EventBus>(made, &made->there)};
 }
 
-class EventBusContract : public ::testing::TestWithParam<Factory> {
+class EventBusContract : public ::testing::TestWithParam<BusFactory> {
  protected:
-  Subject subject_ = GetParam()();
+  BusSubject subject_ = GetParam()();
   EventBus& here_ = *subject_.here;
   EventBus& there_ = *subject_.there;
 };
 
 TEST_P(EventBusContract, EachSubscriberGetsEachEventOnceAndInOrder) {
-  Listener one(here_), two(here_), far(there_);
+  RecordingListener one(here_), two(here_), far(there_);
   List expected;
   for (int i = 0; i < 200; ++i) {
     ASSERT_TRUE(here_.publish("node/up", std::to_string(i)));
@@ -120,7 +120,7 @@ TEST_P(EventBusContract, EachSubscriberGetsEachEventOnceAndInOrder) {
 }
 
 TEST_P(EventBusContract, PayloadsAreAnyBytesUpToTheLimit) {
-  Listener far(there_);
+  RecordingListener far(there_);
   const std::string odd("a:b\0\r\n:", 7), large(kMaxEventPayloadBytes, 'x');
   ASSERT_TRUE(here_.publish("a", odd));
   ASSERT_TRUE(here_.publish("b", large));
@@ -142,7 +142,7 @@ TEST_P(EventBusContract, ASlowHandlerHoldsUpNobodyAndIsToldWhatItMissed) {
                                        gate.wait();
                                      },
                                      [] {}});
-  Listener other(here_);
+  RecordingListener other(here_);
   ASSERT_TRUE(here_.publish("a", ""));
   ASSERT_EQ(entered.get_future().wait_for(kDeadline), std::future_status::ready);
   for (std::size_t i = 0; i < kMaxQueuedEvents + 10; ++i) ASSERT_TRUE(here_.publish("b", ""));
@@ -155,8 +155,8 @@ TEST_P(EventBusContract, ASlowHandlerHoldsUpNobodyAndIsToldWhatItMissed) {
 }
 
 TEST_P(EventBusContract, AnEndedSubscriptionIsToldNothing) {
-  auto ended = std::make_unique<Listener>(here_);
-  Listener kept(here_);
+  auto ended = std::make_unique<RecordingListener>(here_);
+  RecordingListener kept(here_);
   std::unique_ptr<EventSubscription> own;
   std::atomic<int> calls = 0;
   own = here_.subscribe({[&](const std::string&, const std::string&) {
@@ -171,7 +171,7 @@ TEST_P(EventBusContract, AnEndedSubscriptionIsToldNothing) {
   ASSERT_TRUE(here_.publish("b", ""));
   EXPECT_TRUE(kept.sees("b="));
   EXPECT_EQ(ended->events().size(), before);
-  Listener last(here_);
+  RecordingListener last(here_);
   ASSERT_TRUE(here_.publish("c", ""));
   EXPECT_TRUE(last.sees("c="));
   EXPECT_EQ(calls, 1);
@@ -181,7 +181,7 @@ TEST_P(EventBusContract, AHandlerThatThrowsHarmsNobody) {
   runtime::log::set_level(runtime::log::Level::kOff);
   const auto bad =
       here_.subscribe({[](const std::string&, const std::string&) { throw std::runtime_error("bad"); }, [] {}});
-  Listener good(here_);
+  RecordingListener good(here_);
   ASSERT_TRUE(here_.publish("a", "1"));
   ASSERT_TRUE(here_.publish("a", "2"));
   EXPECT_TRUE(good.sees("a=2"));
@@ -214,7 +214,7 @@ class RedisEventBusTest : public ::testing::Test {
 
 TEST_F(RedisEventBusTest, AfterAnOutageEverybodyIsToldToReadAgain) {
   Node one(options(), random_), two(options(), random_);
-  Listener here(one.bus), far(two.bus);
+  RecordingListener here(one.bus), far(two.bus);
   EXPECT_TRUE(far.sees("resync")) << "what was before it listened is not known";
   EXPECT_TRUE(wait_until([&] { return one.connected() && two.connected(); }));
   server_.kill();
@@ -237,7 +237,7 @@ TEST_F(RedisEventBusTest, LossesAreToldToThoseWhoHeardAllTheWhile) {
   EXPECT_TRUE(wait_until([&] { return two.connected(); }));
   RedisConnection admin(options(), random_);
   ASSERT_TRUE(admin.wait_connected(kDeadline));
-  Listener far(two.bus);
+  RecordingListener far(two.bus);
   const auto lose_one = [&] {
     const auto before = one.bus.stats().lost;
     ASSERT_TRUE(admin.call({{"ACL", "SETUSER", "default", "-publish"}, is_status}));
@@ -271,7 +271,7 @@ TEST_F(RedisEventBusTest, APausedRedisIsNoticedByWhoListens) {
 
 TEST_F(RedisEventBusTest, WhatIsNoEventIsCountedAndIgnored) {
   Node one(options(), random_);
-  Listener here(one.bus);
+  RecordingListener here(one.bus);
   EXPECT_TRUE(wait_until([&] { return one.connected(); }));
   const auto say = [&](const std::string& text) {
     ASSERT_TRUE(one.redis.call({{"PUBLISH", "higgs:events", text}, is_integer}));

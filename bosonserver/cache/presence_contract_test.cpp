@@ -17,19 +17,19 @@ using std::chrono::seconds;
 
 constexpr PresenceLimits kLimits{.entries = 6, .listed = 4};
 
-struct Subject {
+struct PresenceSubject {
   std::shared_ptr<Presence> presence;
   std::function<void(milliseconds)> advance;
 };
-using Factory = Subject (*)();
+using PresenceFactory = PresenceSubject (*)();
 
-Subject make_memory_presence() {
+PresenceSubject make_memory_presence() {
   auto now = std::make_shared<Instant>();
   return {std::make_shared<MemoryPresence>([now] { return *now; }, kLimits), [now](milliseconds by) { *now += by; }};
 }
 
 /// Real time passes as well: what a test says about times leaves room for it.
-Subject make_redis_presence() {
+PresenceSubject make_redis_presence() {
   struct Made {
     testing::RedisHome home;
     RedisPresence presence{home.redis, home.prefix, kLimits};
@@ -38,7 +38,7 @@ Subject make_redis_presence() {
   return {std::shared_ptr<Presence>(made, &made->presence), [made](milliseconds by) { made->home.advance(by); }};
 }
 
-class PresenceContract : public ::testing::TestWithParam<Factory> {
+class PresenceContract : public ::testing::TestWithParam<PresenceFactory> {
  protected:
   std::optional<std::string> get(const std::string& key) {
     const auto value = presence_.get(key);
@@ -57,7 +57,7 @@ class PresenceContract : public ::testing::TestWithParam<Factory> {
   }
   using List = std::vector<std::string>;
 
-  Subject subject_ = GetParam()();
+  PresenceSubject subject_ = GetParam()();
   Presence& presence_ = *subject_.presence;
 };
 

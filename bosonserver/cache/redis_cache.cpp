@@ -25,7 +25,7 @@ end
 return value)lua";
 
 /// KEYS: the entry, its tags' marks. ARGV: the value, milliseconds to live.
-constexpr const char* kSet = R"lua(
+constexpr const char* kSetScript = R"lua(
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'v', ARGV[1])
 for i = 2, #KEYS do
@@ -57,7 +57,7 @@ void RedisCache::set(const std::string& key, std::string value, milliseconds ttl
                      const std::vector<std::string>& tags) {
   ttl = std::min<milliseconds>(ttl, kLongestCacheEntry);
   if (ttl <= milliseconds(0)) return erase(key);
-  RedisCommand command{{"EVAL", kSet, std::to_string(1 + tags.size()), entry(key)}, is_integer};
+  RedisCommand command{{"EVAL", kSetScript, std::to_string(1 + tags.size()), entry(key)}, is_integer};
   for (const auto& tag : tags) command.words.push_back(mark(tag));
   command.words.push_back(std::move(value));
   command.words.push_back(std::to_string(ttl.count()));

@@ -21,14 +21,14 @@ using testing::FakeRedis;
 using testing::RedisServer;
 using Clock = std::chrono::steady_clock;
 
-constexpr seconds kDeadline{20};
+constexpr seconds kReplyDeadline{20};
 
 RedisCommand echo(const std::string& text) { return {{"ECHO", text}, is_text_or_nil}; }
 
 /// Polls a condition that other threads bring about.
 template <class F>
 bool wait_until(F condition) {
-  const auto end = Clock::now() + kDeadline;
+  const auto end = Clock::now() + kReplyDeadline;
   while (!condition()) {
     if (Clock::now() > end) return false;
     std::this_thread::yield();
@@ -41,7 +41,7 @@ class RedisConnectionTest : public ::testing::Test {
   RedisConnectionTest() { runtime::log::set_level(runtime::log::Level::kOff); }
   std::unique_ptr<RedisConnection> connect(const RedisOptions& options) {
     auto connection = std::make_unique<RedisConnection>(options, random_);
-    EXPECT_TRUE(connection->wait_connected(kDeadline));
+    EXPECT_TRUE(connection->wait_connected(kReplyDeadline));
     return connection;
   }
   Result<void> open(const RedisOptions& options) {
@@ -117,7 +117,7 @@ TEST_F(RedisConnectionTest, PipelinedCommandsStayInOrder) {
       seen.push_back(reply ? reply->integer : -1);
       if (seen.size() == 2'000) all.set_value();
     });
-  ASSERT_EQ(all.get_future().wait_for(kDeadline), std::future_status::ready);
+  ASSERT_EQ(all.get_future().wait_for(kReplyDeadline), std::future_status::ready);
   for (std::size_t i = 0; i < seen.size(); ++i) ASSERT_EQ(seen[i], static_cast<std::int64_t>(i + 1));
 }
 
@@ -168,7 +168,7 @@ TEST_F(RedisConnectionTest, KilledUnderLoadItIsMissedAtOnceAndFoundAgain) {
     for (int i = 0; i < 100; ++i) EXPECT_EQ(connection->call(echo("x")).error(), RedisError::kUnavailable);
     EXPECT_LT(Clock::now() - start, server.options().command_deadline) << "together they waited for nothing";
     server.start();
-    EXPECT_TRUE(connection->wait_connected(kDeadline));
+    EXPECT_TRUE(connection->wait_connected(kReplyDeadline));
   }
   const int before = answered;
   EXPECT_TRUE(wait_until([&] { return answered > before; }));
@@ -195,7 +195,7 @@ TEST_F(RedisConnectionTest, APausedRedisCostsOneDeadlineOnce) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(connection->call(echo("x")).error(), RedisError::kUnavailable);
   EXPECT_LT(Clock::now() - then, server.options().command_deadline);
   server.resume();
-  EXPECT_TRUE(connection->wait_connected(kDeadline));
+  EXPECT_TRUE(connection->wait_connected(kReplyDeadline));
   EXPECT_EQ(connection->call(echo("again"))->text, "again");
 }
 
@@ -208,7 +208,7 @@ TEST_F(RedisConnectionTest, WhatHappensWhileNobodyCallsIsSeenToo) {
   EXPECT_TRUE(wait_until([&] { return !connection->connected(); }));
   EXPECT_EQ(connection->stats().commands, 0u);
   server.resume();
-  EXPECT_TRUE(connection->wait_connected(kDeadline));
+  EXPECT_TRUE(connection->wait_connected(kReplyDeadline));
 }
 
 TEST_F(RedisConnectionTest, LogsInOrSaysThatItCannot) {
@@ -249,7 +249,7 @@ TEST_F(RedisConnectionTest, NonsenseEndsTheConnectionAndNotTheProgram) {
     FakeRedis server(text);
     const auto connection = connect(server.options());
     EXPECT_EQ(connection->call(echo("x")).error(), RedisError::kProtocol) << text;
-    EXPECT_TRUE(connection->wait_connected(kDeadline)) << "it is tried again";
+    EXPECT_TRUE(connection->wait_connected(kReplyDeadline)) << "it is tried again";
     EXPECT_TRUE(wait_until([&] { return server.connections() >= 2; }));
   }
 }
@@ -313,7 +313,7 @@ TEST_F(RedisConnectionTest, EndsWhileItConnectsAndWhileItWaits) {
     EXPECT_FALSE(waiting.wait_connected(milliseconds(200)));
     EXPECT_EQ(waiting.call(echo("x")).error(), RedisError::kUnavailable);
   }
-  EXPECT_LT(Clock::now() - start, kDeadline);
+  EXPECT_LT(Clock::now() - start, kReplyDeadline);
 }
 
 }  // namespace

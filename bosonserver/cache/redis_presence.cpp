@@ -8,7 +8,7 @@ namespace higgs::boson {
 namespace {
 
 /// KEYS: the entry, the index. ARGV: name, value, milliseconds, most entries. 0: the directory is full.
-constexpr const char* kSet = R"lua(
+constexpr const char* kSetPresence = R"lua(
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
@@ -80,7 +80,7 @@ RedisPresence::RedisPresence(RedisConnection& redis, std::string prefix, Presenc
 Result<void> RedisPresence::set(const std::string& key, const std::string& value, std::chrono::milliseconds ttl) {
   if (!presence_fits(key, value)) return PresenceError::kTooLarge;
   const PresenceKey at(key);
-  const auto reply = redis_.call({{"EVAL", kSet, "2", entry(key), index(at.directory), at.name, value,
+  const auto reply = redis_.call({{"EVAL", kSetPresence, "2", entry(key), index(at.directory), at.name, value,
                                    std::to_string(ttl.count()), std::to_string(limits_.entries)},
                                   is_integer});
   if (!reply) return PresenceError::kUnavailable;

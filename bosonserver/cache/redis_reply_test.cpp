@@ -6,7 +6,7 @@ namespace higgs::boson {
 namespace {
 
 using namespace std::string_literals;
-using Kind = RedisReply::Kind;
+using ReplyKind = RedisReply::Kind;
 
 Result<std::optional<RedisReply>> read_one(std::string_view text, RedisReplyLimits limits = {}) {
   RedisReplyReader reader(limits);
@@ -35,13 +35,13 @@ TEST(RedisReply, EveryKindIsReadHoweverItIsCut) {
     }
     ASSERT_EQ(replies.size(), 7u) << step;
     EXPECT_TRUE(is_status(replies[0]) && replies[0].text == "OK");
-    EXPECT_TRUE(replies[1].kind == Kind::kError && replies[1].text == "ERR no");
+    EXPECT_TRUE(replies[1].kind == ReplyKind::kError && replies[1].text == "ERR no");
     EXPECT_TRUE(is_integer(replies[2]) && replies[2].integer == -7);
-    EXPECT_EQ(replies[3].kind, Kind::kNil);
+    EXPECT_EQ(replies[3].kind, ReplyKind::kNil);
     EXPECT_TRUE(is_text_or_nil(replies[4]) && replies[4].text == "a\r\nb");
     ASSERT_EQ(replies[5].elements.size(), 3u);
     EXPECT_EQ(replies[5].elements[1].elements.at(0).text, "x");
-    EXPECT_EQ(replies[5].elements[2].kind, Kind::kNil);
+    EXPECT_EQ(replies[5].elements[2].kind, ReplyKind::kNil);
     EXPECT_FALSE(is_list(replies[5]));
     EXPECT_TRUE(is_list(replies[6]));
   }

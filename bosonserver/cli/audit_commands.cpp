@@ -11,13 +11,13 @@ namespace {
 
 using Json = Console::Json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kAuditExamples = R"(Examples:
   bosonserver audit list --limit 20
   bosonserver audit verify)";
-constexpr const char* kListExamples = R"(Examples:
+constexpr const char* kAuditListExamples = R"(Examples:
   bosonserver audit list
   bosonserver audit list --limit 10000 --json | jq '.[] | select(.action == "login" and .outcome != "ok")')";
-constexpr const char* kVerifyExamples = R"text(Examples:
+constexpr const char* kAuditVerifyExamples = R"text(Examples:
   bosonserver audit verify                              # also while servers run
   bosonserver audit verify --json | jq -r .head >head   # to be kept elsewhere: it binds all that is before it
   bosonserver audit verify --head "$(cat head)"
@@ -49,14 +49,14 @@ std::string text_of(const AuditFault& fault) {
 }  // namespace
 
 AuditCommands::AuditCommands(CommandTable& table) {
-  auto& group = table.add_group("audit", "who did what", kExamples);
+  auto& group = table.add_group("audit", "who did what", kAuditExamples);
   table
-      .add(group, "list", "the newest entries, oldest of them first", kListExamples,
+      .add(group, "list", "the newest entries, oldest of them first", kAuditListExamples,
            [this](Console& console) { return list(console); })
       .add_option("--limit", limit_, "at most so many")
       ->check(CLI::Range(1, 1'000'000));
   table
-      .add(group, "verify", "find entries that were changed, removed, moved or put in", kVerifyExamples,
+      .add(group, "verify", "find entries that were changed, removed, moved or put in", kAuditVerifyExamples,
            [this](Console& console) { return verify(console); })
       .add_option("--head", head_, "ID:HASH of an entry, as it was printed then");
 }

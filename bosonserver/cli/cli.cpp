@@ -22,7 +22,7 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kServerExamples = R"(Examples:
   bosonserver user add alice --role admin        # the first admin; asks for the password
   bosonserver run                                # everything by default: port 8443, embedded store
   bosonserver run --public-url https://vpn.example:8443 --dns 9.9.9.9
@@ -37,14 +37,14 @@ class CommandLine {
   CommandLine() {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", std::string("bosonserver 0.1.0"));
-    app_.footer(kExamples);
+    app_.footer(kServerExamples);
     settings_.declare(schema_);
 
     run_ = app_.add_subcommand("run", "serve until SIGTERM; at SIGHUP read certificates and revocation lists again");
     schema_.bind_flags(*run_);
     run_->add_option("--config", config_, "TOML file (else HIGGS_CONFIG, else /etc/higgs/bosonserver.toml)");
     run_->add_flag("--print-config", print_, "print the effective configuration and end");
-    run_->footer(kExamples);
+    run_->footer(kServerExamples);
 
     check_ = app_.add_subcommand("check-config", "say what is wrong with the configuration");
     check_->add_option("--config", config_, "TOML file");

@@ -9,11 +9,11 @@ namespace {
 
 using Json = Console::Json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kKeysExamples = R"(Examples:
   bosonserver keys list
   bosonserver keys rotate)";
-constexpr const char* kListExamples = "Example:\n  bosonserver keys list --json | jq -r '.[].kid'";
-constexpr const char* kRotateExamples = R"(Example:
+constexpr const char* kKeysListExamples = "Example:\n  bosonserver keys list --json | jq -r '.[].kid'";
+constexpr const char* kKeysRotateExamples = R"(Example:
   bosonserver keys rotate     # in the state directory of a server
 Servers sign with the new key once all of them know it, a quarter of an hour later. Old keys verify until the tokens that
 they signed have ended.)";
@@ -47,9 +47,9 @@ int rotate(Console& console) {
 }  // namespace
 
 KeysCommands::KeysCommands(CommandTable& table) {
-  auto& group = table.add_group("keys", "the keys that sign tokens", kExamples);
-  table.add(group, "list", "list them, oldest first", kListExamples, list);
-  table.add(group, "rotate", "make a new one", kRotateExamples, rotate);
+  auto& group = table.add_group("keys", "the keys that sign tokens", kKeysExamples);
+  table.add(group, "list", "list them, oldest first", kKeysListExamples, list);
+  table.add(group, "rotate", "make a new one", kKeysRotateExamples, rotate);
 }
 
 }  // namespace higgs::boson

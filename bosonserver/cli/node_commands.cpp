@@ -9,35 +9,36 @@ namespace {
 
 using Json = Console::Json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kNodeExamples = R"(Examples:
   bosonserver node list --json | jq -r '.[] | select(.status == "pending") | .nodeId'
   bosonserver node approve 5f0c8d1e-…
   bosonserver node ban 5f0c8d1e-…
   bosonserver node maintenance 5f0c8d1e-… on
   bosonserver node allow 192.0.2.0/24 --note 'the office')";
-constexpr const char* kListExamples = "Example:\n  bosonserver node list";
-constexpr const char* kShowExamples = "Example:\n  bosonserver node show 5f0c8d1e-…";
-constexpr const char* kApproveExamples = "Example:\n  bosonserver node approve 5f0c8d1e-…     # one that is pending";
-constexpr const char* kBanExamples =
+constexpr const char* kNodeListExamples = "Example:\n  bosonserver node list";
+constexpr const char* kNodeShowExamples = "Example:\n  bosonserver node show 5f0c8d1e-…";
+constexpr const char* kNodeApproveExamples =
+    "Example:\n  bosonserver node approve 5f0c8d1e-…     # one that is pending";
+constexpr const char* kNodeBanExamples =
     "Example:\n  bosonserver node ban 5f0c8d1e-…     # closes its link and ends its tunnels";
-constexpr const char* kUnbanExamples = "Example:\n  bosonserver node unban 5f0c8d1e-…";
-constexpr const char* kConfigExamples = R"(Examples:
+constexpr const char* kNodeUnbanExamples = "Example:\n  bosonserver node unban 5f0c8d1e-…";
+constexpr const char* kNodeConfigExamples = R"(Examples:
   bosonserver node update-config 5f0c8d1e-… '{"maxConnections": 20, "logLevel": "debug"}'
   bosonserver node update-config 5f0c8d1e-… '{"maxConnections": null}'     # as the volunteer has it
 Keys: heartbeatInterval, metricsInterval, maxConnections, relayServers, stunServers, logLevel. The rest is the volunteer's.
 What the node says to it is in the audit as node.action.)";
-constexpr const char* kMaintenanceExamples = R"(Examples:
+constexpr const char* kNodeMaintenanceExamples = R"(Examples:
   bosonserver node maintenance 5f0c8d1e-… on      # no new tunnels; those that stand go on
   bosonserver node maintenance 5f0c8d1e-… off)";
-constexpr const char* kRestartExamples = "Example:\n  bosonserver node restart 5f0c8d1e-…";
-constexpr const char* kActionsExamples =
+constexpr const char* kNodeRestartExamples = "Example:\n  bosonserver node restart 5f0c8d1e-…";
+constexpr const char* kNodeActionsExamples =
     "Example:\n  bosonserver node actions 5f0c8d1e-…     # those that the node has not answered";
-constexpr const char* kAllowlistExamples = "Example:\n  bosonserver node allowlist";
-constexpr const char* kAllowExamples = R"(Examples:
+constexpr const char* kNodeAllowlistExamples = "Example:\n  bosonserver node allowlist";
+constexpr const char* kNodeAllowExamples = R"(Examples:
   bosonserver node allow 192.0.2.0/24 --note 'the office'
   bosonserver node allow CV8m…=                   # an identity, as `higgsnode status --json` shows it
 Beside admission.networks and admission.identities of the configuration, in admission mode allowlist.)";
-constexpr const char* kDisallowExamples =
+constexpr const char* kNodeDisallowExamples =
     "Example:\n  bosonserver node disallow 018f…     # nodes that it has let in stay; `node ban` shuts one out";
 
 std::string where(const NodeRecord& node) {
@@ -89,15 +90,16 @@ T request_of(const Json& body) {
 }  // namespace
 
 NodeCommands::NodeCommands(CommandTable& table) {
-  auto& group = table.add_group("node", "volunteers' nodes, also while servers run", kExamples);
+  auto& group = table.add_group("node", "volunteers' nodes, also while servers run", kNodeExamples);
   const auto with_id = [this](CLI::App& command) { command.add_option("ID", id_, "node id")->required(); };
-  table.add(group, "list", "list nodes", kListExamples, list);
-  with_id(table.add(group, "show", "what is known of a node", kShowExamples,
+  table.add(group, "list", "list nodes", kNodeListExamples, list);
+  with_id(table.add(group, "show", "what is known of a node", kNodeShowExamples,
                     [this](Console& console) { return show(console); }));
-  with_id(table.add(group, "approve", "let a node join", kApproveExamples,
+  with_id(table.add(group, "approve", "let a node join", kNodeApproveExamples,
                     [this](Console& console) { return admit(console, "node.approve"); }));
-  with_id(table.add(group, "ban", "shut a node out", kBanExamples, [this](Console& console) { return ban(console); }));
-  with_id(table.add(group, "unban", "let a banned node join again", kUnbanExamples,
+  with_id(
+      table.add(group, "ban", "shut a node out", kNodeBanExamples, [this](Console& console) { return ban(console); }));
+  with_id(table.add(group, "unban", "let a banned node join again", kNodeUnbanExamples,
                     [this](Console& console) { return admit(console, "node.unban"); }));
   add_action_commands(table, group);
   add_allowlist_commands(table, group);
@@ -109,30 +111,30 @@ void NodeCommands::add_action_commands(CommandTable& table, CLI::App& group) {
     return command;
   };
   with_id(table.add(group, "update-config", "change settings of a node, as far as its volunteer allows",
-                    kConfigExamples, [this](Console& console) { return update_config(console); }))
+                    kNodeConfigExamples, [this](Console& console) { return update_config(console); }))
       .add_option("CONFIG", config_, "JSON; what it does not name stays, null takes a setting back")
       ->required();
-  with_id(table.add(group, "maintenance", "let a node take no new tunnels", kMaintenanceExamples,
+  with_id(table.add(group, "maintenance", "let a node take no new tunnels", kNodeMaintenanceExamples,
                     [this](Console& console) {
                       return queue(console, api::ActionType::kMaintenance, {{"on", switch_ == "on"}});
                     }))
       .add_option("STATE", switch_, "on or off")
       ->required()
       ->check(CLI::IsMember({"on", "off"}));
-  with_id(table.add(group, "restart", "let a node begin anew", kRestartExamples,
+  with_id(table.add(group, "restart", "let a node begin anew", kNodeRestartExamples,
                     [this](Console& console) { return queue(console, api::ActionType::kRestart, Json::object()); }));
-  with_id(table.add(group, "actions", "list what a node has still to do", kActionsExamples,
+  with_id(table.add(group, "actions", "list what a node has still to do", kNodeActionsExamples,
                     [this](Console& console) { return list_actions(console); }));
 }
 
 void NodeCommands::add_allowlist_commands(CommandTable& table, CLI::App& group) {
-  table.add(group, "allowlist", "list who may join in admission mode allowlist", kAllowlistExamples, list_allowed);
-  auto& allow_command = table.add(group, "allow", "put a network or an identity on the allow-list", kAllowExamples,
+  table.add(group, "allowlist", "list who may join in admission mode allowlist", kNodeAllowlistExamples, list_allowed);
+  auto& allow_command = table.add(group, "allow", "put a network or an identity on the allow-list", kNodeAllowExamples,
                                   [this](Console& console) { return allow(console); });
   allow_command.add_option("WHO", who_, "network, or identity key in base64")->required();
   allow_command.add_option("--note", note_, "for those who read the list");
   table
-      .add(group, "disallow", "take an entry off the allow-list", kDisallowExamples,
+      .add(group, "disallow", "take an entry off the allow-list", kNodeDisallowExamples,
            [this](Console& console) { return disallow(console); })
       .add_option("ID", entry_, "as `node allowlist` shows it")
       ->required();

@@ -7,14 +7,14 @@ namespace {
 
 using Json = Console::Json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kSessionExamples = R"(Examples:
   bosonserver session list --live
   bosonserver session end 0d4a6c1e-…)";
-constexpr const char* kListExamples = R"(Examples:
+constexpr const char* kSessionListExamples = R"(Examples:
   bosonserver session list --live                        # those that stand
   bosonserver session list --limit 1000 --json | jq -r '.[].userId' | sort | uniq -c
 Newest first; never a destination.)";
-constexpr const char* kEndExamples = "Example:\n  bosonserver session end 0d4a6c1e-…";
+constexpr const char* kSessionEndExamples = "Example:\n  bosonserver session end 0d4a6c1e-…";
 
 Json json_of(const SessionRow& session) {
   Json json{{"sessionId", to_string(session.id)},
@@ -33,12 +33,12 @@ Json json_of(const SessionRow& session) {
 }  // namespace
 
 SessionCommands::SessionCommands(CommandTable& table) {
-  auto& group = table.add_group("session", "tunnels, also while servers run", kExamples);
-  auto& list_command = table.add(group, "list", "list tunnels, newest first", kListExamples,
+  auto& group = table.add_group("session", "tunnels, also while servers run", kSessionExamples);
+  auto& list_command = table.add(group, "list", "list tunnels, newest first", kSessionListExamples,
                                  [this](Console& console) { return list(console); });
   list_command.add_option("--limit", limit_, "at most so many")->check(CLI::Range(1, 1'000'000));
   list_command.add_flag("--live", live_, "only those that stand");
-  table.add(group, "end", "end a tunnel", kEndExamples, [this](Console& console) { return end(console); })
+  table.add(group, "end", "end a tunnel", kSessionEndExamples, [this](Console& console) { return end(console); })
       .add_option("ID", id_, "session id")
       ->required();
 }

@@ -13,39 +13,39 @@ namespace {
 
 using Json = Console::Json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kUserExamples = R"(Examples:
   bosonserver user add alice --role admin
   bosonserver user list --json | jq -r '.[].username'
   bosonserver user invite --role user --uses 5
 All of them work while servers run, and servers follow at once.)";
-constexpr const char* kAddExamples = R"(Examples:
+constexpr const char* kUserAddExamples = R"(Examples:
   bosonserver user add alice --role admin                       # asks for the password
   pass show higgs/bob | bosonserver user add bob --password-file -
 Without --password-file: HIGGS_PASSWORD, or a question on the terminal.)";
-constexpr const char* kListExamples = "Example:\n  bosonserver user list";
-constexpr const char* kShowExamples = "Example:\n  bosonserver user show alice";
-constexpr const char* kDisableExamples = "Example:\n  bosonserver user disable alice     # ends logins and tunnels";
-constexpr const char* kEnableExamples = "Example:\n  bosonserver user enable alice";
-constexpr const char* kPasswordExamples = R"(Examples:
+constexpr const char* kUserListExamples = "Example:\n  bosonserver user list";
+constexpr const char* kUserShowExamples = "Example:\n  bosonserver user show alice";
+constexpr const char* kUserDisableExamples = "Example:\n  bosonserver user disable alice     # ends logins and tunnels";
+constexpr const char* kUserEnableExamples = "Example:\n  bosonserver user enable alice";
+constexpr const char* kUserPasswordExamples = R"(Examples:
   bosonserver user passwd alice                   # asks for the new one; ends logins and tunnels
   bosonserver user passwd alice --reset-totp      # also forgets authenticator and recovery codes
   bosonserver user passwd alice --reset-totp --revoke-api-keys      # a stolen account: nothing of the thief stays)";
-constexpr const char* kApiKeysExamples =
+constexpr const char* kUserApiKeysExamples =
     "Example:\n  bosonserver user api-keys alice --json | jq -r '.[] | select(.lastUsedAt == null) | .id'";
-constexpr const char* kRevokeKeyExamples =
+constexpr const char* kUserRevokeKeyExamples =
     "Example:\n  bosonserver user revoke-api-key alice 018f…     # it is good for nothing at once";
-constexpr const char* kRoleExamples = "Example:\n  bosonserver user role alice operator";
-constexpr const char* kRemoveExamples = "Example:\n  bosonserver user remove alice      # ends logins and tunnels";
-constexpr const char* kQuotaExamples = R"(Examples:
+constexpr const char* kUserRoleExamples = "Example:\n  bosonserver user role alice operator";
+constexpr const char* kUserRemoveExamples = "Example:\n  bosonserver user remove alice      # ends logins and tunnels";
+constexpr const char* kUserQuotaExamples = R"(Examples:
   bosonserver user quota alice 500000000000       # bytes a month over the relay
   bosonserver user quota alice configured         # as everybody's: relay.quota_per_user)";
 constexpr std::string_view kAsConfigured = "configured";
-constexpr const char* kInviteExamples = R"(Examples:
+constexpr const char* kUserInviteExamples = R"(Examples:
   bosonserver user invite                         # for one account, for a week
   bosonserver user invite --role operator --hours 24 --json | jq -r .invite)";
 
-constexpr const char* kInvitesExamples = "Example:\n  bosonserver user invites          # those that are open";
-constexpr const char* kRevokeExamples =
+constexpr const char* kUserInvitesExamples = "Example:\n  bosonserver user invites          # those that are open";
+constexpr const char* kUserRevokeExamples =
     "Example:\n  bosonserver user revoke-invite 018f…     # accounts that it made stay";
 
 Json json_of(const UserRecord& user) {
@@ -79,52 +79,52 @@ int say(Console& console, const UserRecord& user, const std::string& text, std::
 }  // namespace
 
 UserCommands::UserCommands(CommandTable& table) {
-  auto& group = table.add_group("user", "accounts, also while servers run", kExamples);
+  auto& group = table.add_group("user", "accounts, also while servers run", kUserExamples);
   const auto with_name = [this](CLI::App& command) -> CLI::App& {
     command.add_option("NAME", name_, "user name")->required();
     return command;
   };
   const auto is_role = CLI::IsMember({"user", "operator", "admin"});
-  table.add(group, "list", "list accounts", kListExamples, list);
+  table.add(group, "list", "list accounts", kUserListExamples, list);
   auto& add_command = with_name(
-      table.add(group, "add", "add an account", kAddExamples, [this](Console& console) { return add(console); }));
+      table.add(group, "add", "add an account", kUserAddExamples, [this](Console& console) { return add(console); }));
   add_command.add_option("--role", role_, "user, operator or admin")->check(is_role);
   add_command.add_option("--password-file", password_file_, "file with the password, - for standard input");
-  with_name(table.add(group, "show", "what is known of an account", kShowExamples,
+  with_name(table.add(group, "show", "what is known of an account", kUserShowExamples,
                       [this](Console& console) { return show(console); }));
-  with_name(table.add(group, "disable", "close an account", kDisableExamples,
+  with_name(table.add(group, "disable", "close an account", kUserDisableExamples,
                       [this](Console& console) { return set_disabled(console, true); }));
-  with_name(table.add(group, "enable", "open an account again", kEnableExamples,
+  with_name(table.add(group, "enable", "open an account again", kUserEnableExamples,
                       [this](Console& console) { return set_disabled(console, false); }));
-  auto& password = with_name(table.add(group, "passwd", "set a new password", kPasswordExamples,
+  auto& password = with_name(table.add(group, "passwd", "set a new password", kUserPasswordExamples,
                                        [this](Console& console) { return change_password(console); }));
   password.add_option("--password-file", password_file_, "file with the password, - for standard input");
   password.add_flag("--reset-totp", reset_totp_, "a login wants no one-time code any more");
   password.add_flag("--revoke-api-keys", revoke_api_keys_, "API keys end as well, which act without the password");
-  with_name(table.add(group, "api-keys", "list API keys of an account", kApiKeysExamples,
+  with_name(table.add(group, "api-keys", "list API keys of an account", kUserApiKeysExamples,
                       [this](Console& console) { return list_api_keys(console); }));
-  with_name(table.add(group, "revoke-api-key", "end an API key", kRevokeKeyExamples,
+  with_name(table.add(group, "revoke-api-key", "end an API key", kUserRevokeKeyExamples,
                       [this](Console& console) { return revoke_key(console); }))
       .add_option("ID", key_, "as `user api-keys` shows it")
       ->required();
-  with_name(
-      table.add(group, "role", "change a role", kRoleExamples, [this](Console& console) { return set_role(console); }))
+  with_name(table.add(group, "role", "change a role", kUserRoleExamples,
+                      [this](Console& console) { return set_role(console); }))
       .add_option("ROLE", role_, "user, operator or admin")
       ->required()
       ->check(is_role);
-  with_name(table.add(group, "remove", "remove an account", kRemoveExamples,
+  with_name(table.add(group, "remove", "remove an account", kUserRemoveExamples,
                       [this](Console& console) { return remove(console); }));
-  with_name(table.add(group, "quota", "set how much of the relay an account may use", kQuotaExamples,
+  with_name(table.add(group, "quota", "set how much of the relay an account may use", kUserQuotaExamples,
                       [this](Console& console) { return set_quota(console); }))
       .add_option("BYTES", quota_, "bytes a month, both ways, or 'configured'")
       ->required();
-  auto& invite_command = table.add(group, "invite", "make an invite, for POST /auth/register", kInviteExamples,
+  auto& invite_command = table.add(group, "invite", "make an invite, for POST /auth/register", kUserInviteExamples,
                                    [this](Console& console) { return invite(console); });
   invite_command.add_option("--role", role_, "of the accounts: user, operator or admin")->check(is_role);
   invite_command.add_option("--uses", uses_, "accounts that it is good for")->check(CLI::Range(1, 1000));
-  table.add(group, "invites", "list invites that are open", kInvitesExamples, list_invites);
+  table.add(group, "invites", "list invites that are open", kUserInvitesExamples, list_invites);
   table
-      .add(group, "revoke-invite", "end an invite", kRevokeExamples,
+      .add(group, "revoke-invite", "end an invite", kUserRevokeExamples,
            [this](Console& console) { return revoke_invite(console); })
       .add_option("ID", invite_, "as `user invites` shows it")
       ->required();

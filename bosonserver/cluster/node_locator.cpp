@@ -5,11 +5,11 @@
 namespace higgs::boson {
 namespace {
 
-constexpr const char* kDirectory = "node";
+constexpr const char* kNodes = "node";
 /// Each costs a call of presence and one of the store.
 constexpr std::size_t kSavedTogether = 50;
 
-std::string key_of(NodeId node) { return std::string(kDirectory) + "/" + to_string(node); }
+std::string key_of(NodeId node) { return std::string(kNodes) + "/" + to_string(node); }
 
 }  // namespace
 
@@ -76,7 +76,7 @@ void NodeLocator::refresh(Instant now) {
   names.reserve(nodes.size());
   for (const auto& node : nodes) names.push_back(to_string(node));
   // A link that is half open here may stand elsewhere by now: who came last is right.
-  const auto renewed = presence_.renew(kDirectory, names, to_string(self_), kNodePresence);
+  const auto renewed = presence_.renew(kNodes, names, to_string(self_), kNodePresence);
   if (!renewed && renewed.error() == PresenceError::kUnavailable) return;
   const std::lock_guard lock(mutex_);
   repeated_ = now;

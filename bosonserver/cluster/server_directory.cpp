@@ -7,9 +7,9 @@
 namespace higgs::boson {
 namespace {
 
-constexpr const char* kDirectory = "server";
+constexpr const char* kServers = "server";
 
-std::string key_of(ServerId server) { return std::string(kDirectory) + "/" + to_string(server); }
+std::string key_of(ServerId server) { return std::string(kServers) + "/" + to_string(server); }
 
 const ServerPulse* find_pulse(const std::map<ServerId, ServerPulse>& pulses, ServerId server) {
   const auto found = pulses.find(server);
@@ -45,7 +45,7 @@ void ServerDirectory::leave() {
 }
 
 std::optional<ServerDirectory::Pulses> ServerDirectory::ask_presence() {
-  const auto all = presence_.all(kDirectory);
+  const auto all = presence_.all(kServers);
   if (!all) return std::nullopt;
   Pulses pulses;
   for (const auto& said : *all) {

@@ -8,7 +8,7 @@ namespace higgs::boson {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kPaths = {"direct-v6", "direct-v4", "turn", "relay"};
+constexpr std::array<std::string_view, 4> kAnnouncedPaths = {"direct-v6", "direct-v4", "turn", "relay"};
 
 /// The text field of that name.
 std::optional<std::string> field_of(const relay::PeerMessage& message, const char* name) {
@@ -29,7 +29,7 @@ std::optional<IpAddress> announced_address(const relay::PeerMessage& message) {
 std::optional<std::string_view> announced_path(const relay::PeerMessage& message) {
   const auto text = field_of(message, "path");
   if (!text) return std::nullopt;
-  for (const auto path : kPaths)
+  for (const auto path : kAnnouncedPaths)
     if (path == *text) return path;
   return std::nullopt;
 }

@@ -45,9 +45,9 @@ struct Encode {
   std::optional<std::string> operator()(const Bytes& value) const { return hex(value); }
 };
 
-class Rows final : public SqlRows {
+class PostgresRows final : public SqlRows {
  public:
-  explicit Rows(const pqxx::result& result) : result_(result) {}
+  explicit PostgresRows(const pqxx::result& result) : result_(result) {}
 
   bool next() override { return ++row_ < static_cast<int>(result_.size()); }
   bool is_null(int column) const override { return field(column).is_null(); }
@@ -246,7 +246,7 @@ std::size_t PostgresConnection::modify(std::string_view sql, std::span<const Sql
 }
 
 std::unique_ptr<SqlRows> PostgresConnection::select(std::string_view sql, std::span<const SqlValue> values) {
-  return std::make_unique<Rows>(library_->run(*transaction_, sql, values));
+  return std::make_unique<PostgresRows>(library_->run(*transaction_, sql, values));
 }
 
 }  // namespace higgs::boson

@@ -17,7 +17,7 @@ namespace log = runtime::log;
 using Clock = SocketWatchdog::Clock;
 using namespace std::chrono_literals;
 
-constexpr runtime::BackoffPolicy kRedial{.first = 50ms, .early_cap = 1s, .cap = 1s};
+constexpr runtime::BackoffPolicy kListenAgain{.first = 50ms, .early_cap = 1s, .cap = 1s};
 
 }  // namespace
 
@@ -43,7 +43,7 @@ bool PostgresListener::wait(int socket, std::chrono::milliseconds time) const {
 
 void PostgresListener::run() {
   SystemRandom random;
-  runtime::Backoff backoff(kRedial);
+  runtime::Backoff backoff(kListenAgain);
   while (!stopping()) {
     try {
       const auto connection = dial_();

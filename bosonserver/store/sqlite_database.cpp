@@ -52,15 +52,15 @@ struct Prepared {
   bool busy = false;
 };
 
-class Rows final : public SqlRows {
+class SqliteRows final : public SqlRows {
  public:
-  explicit Rows(std::shared_ptr<Prepared> prepared) : prepared_(std::move(prepared)) { prepared_->busy = true; }
-  ~Rows() override {
+  explicit SqliteRows(std::shared_ptr<Prepared> prepared) : prepared_(std::move(prepared)) { prepared_->busy = true; }
+  ~SqliteRows() override {
     prepared_->statement.tryReset();
     prepared_->busy = false;
   }
-  Rows(const Rows&) = delete;
-  Rows& operator=(const Rows&) = delete;
+  SqliteRows(const SqliteRows&) = delete;
+  SqliteRows& operator=(const SqliteRows&) = delete;
 
   SQLite::Statement& statement() { return prepared_->statement; }
   bool next() override { return prepared_->statement.executeStep(); }
@@ -91,11 +91,12 @@ class SqliteDatabase::Connection final : public SqlConnection {
   std::vector<std::string> notifications;  // of the transaction
 
  private:
-  std::unique_ptr<Rows> prepared(std::string_view sql, std::span<const SqlValue> values) {
+  std::unique_ptr<SqliteRows> prepared(std::string_view sql, std::span<const SqlValue> values) {
     auto found = statements_.find(sql);
     if (found == statements_.end())
       found = statements_.emplace(std::string(sql), std::make_shared<Prepared>(database, sql)).first;
-    auto rows = std::make_unique<Rows>(found->second->busy ? std::make_shared<Prepared>(database, sql) : found->second);
+    auto rows =
+        std::make_unique<SqliteRows>(found->second->busy ? std::make_shared<Prepared>(database, sql) : found->second);
     int at = 0;
     for (const auto& value : values) std::visit(Bind{rows->statement(), ++at}, value.held());
     return rows;

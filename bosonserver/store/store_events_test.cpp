@@ -10,14 +10,14 @@
 namespace higgs::boson {
 namespace {
 
-using Kind = StoreEvent::Kind;
+using EventKind = StoreEvent::Kind;
 using testing::EventLog;
 
 TEST(StoreEventsTest, TravelAsText) {
   SeededRandom random(1);
-  StoreEvent event{Kind::kSessionsEnded, {}, "ended"};
+  StoreEvent event{EventKind::kSessionsEnded, {}, "ended"};
   EXPECT_EQ(encode_event(event), "sessions-ended ended");
-  EXPECT_EQ(decode_event(encode_event({Kind::kKeysChanged})), StoreEvent{Kind::kKeysChanged});
+  EXPECT_EQ(decode_event(encode_event({EventKind::kKeysChanged})), StoreEvent{EventKind::kKeysChanged});
   for (std::size_t i = 0; i < kMaxStoreEventIds; ++i) event.ids.push_back(Uuid::random(random));
   event.detail = std::string(kMaxStoreEventDetail, 'x');
   const auto text = encode_event(event);
@@ -45,34 +45,34 @@ TEST_P(StoreContract, TellsWhatChanged) {
   EventLog log(*store_);
   // On PostgreSQL by another server.
   Store& writer = dynamic_cast<SqliteSubject*>(subject_.get()) != nullptr ? *store_ : *other;
-  const auto told = [&](Kind kind, auto id, const std::string& detail = {}) {
+  const auto told = [&](EventKind kind, auto id, const std::string& detail = {}) {
     EXPECT_EQ(log.next(), (StoreEvent{kind, {id.value()}, detail}));
   };
   ASSERT_TRUE(writer.register_node(node));
-  told(Kind::kNodesChanged, node.id);
+  told(EventKind::kNodesChanged, node.id);
   ASSERT_TRUE(writer.record_heartbeat(node.id, api::NodeStatus::kOnline, {}, {}, 110));
   ASSERT_TRUE(writer.record_heartbeat(node.id, api::NodeStatus::kDegraded, {}, {}, 120));
-  told(Kind::kNodesMoved, node.id);
+  told(EventKind::kNodesMoved, node.id);
   ASSERT_TRUE(*writer.set_node_offline(node.id, 120));
-  told(Kind::kNodesMoved, node.id);
+  told(EventKind::kNodesMoved, node.id);
   EXPECT_FALSE(*writer.set_node_offline(node.id, 120));
   ASSERT_TRUE(writer.record_heartbeats({{node.id, api::NodeStatus::kOnline, {}, {}, 130}}));
-  told(Kind::kNodesMoved, node.id);
+  told(EventKind::kNodesMoved, node.id);
   ASSERT_TRUE(writer.record_heartbeats({{node.id, api::NodeStatus::kOnline, {}, {}, 140}}));
   ASSERT_TRUE(writer.add_session(session));
   ASSERT_TRUE(*writer.end_session(session.id, "ended", 150));
-  told(Kind::kSessionsEnded, session.id, "ended");
+  told(EventKind::kSessionsEnded, session.id, "ended");
   ASSERT_FALSE(*writer.end_session(session.id, "expired", 160));
   ASSERT_TRUE(writer.set_node_admission(node.id, NodeAdmission::kBanned));
-  told(Kind::kNodesBanned, node.id);
+  told(EventKind::kNodesBanned, node.id);
   ASSERT_TRUE(writer.set_node_admission(node.id, NodeAdmission::kApproved));
-  told(Kind::kNodesChanged, node.id);
+  told(EventKind::kNodesChanged, node.id);
   node.key_certificate.sequence = 0;
   ASSERT_FALSE(writer.register_node(node));
   ASSERT_TRUE(writer.add_signing_key({"k1", {}, to_bytes(as_bytes("sealed")), 100}));
-  EXPECT_EQ(log.next(), StoreEvent{Kind::kKeysChanged}) << "and of what failed nothing was told";
+  EXPECT_EQ(log.next(), StoreEvent{EventKind::kKeysChanged}) << "and of what failed nothing was told";
   ASSERT_TRUE(writer.remove_signing_key("k1"));
-  EXPECT_EQ(log.next(), StoreEvent{Kind::kKeysChanged});
+  EXPECT_EQ(log.next(), StoreEvent{EventKind::kKeysChanged});
 }
 
 TEST_P(StoreContract, TellsWhoseLoginsAndKeysAreNotWhatTheyWere) {
@@ -81,7 +81,7 @@ TEST_P(StoreContract, TellsWhoseLoginsAndKeysAreNotWhatTheyWere) {
   EventLog log(*store_);
   Store& writer = dynamic_cast<SqliteSubject*>(subject_.get()) != nullptr ? *store_ : *other;
   const auto told = [&](const char* what) {
-    EXPECT_EQ(log.next(), (StoreEvent{Kind::kUsersChanged, {user.id.value()}})) << what;
+    EXPECT_EQ(log.next(), (StoreEvent{EventKind::kUsersChanged, {user.id.value()}})) << what;
   };
   ASSERT_TRUE(writer.add_user(user));
   ASSERT_TRUE(writer.add_refresh_family("f1", user.id, digest("1"), 100, 900));

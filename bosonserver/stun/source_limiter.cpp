@@ -3,7 +3,7 @@
 namespace higgs::boson {
 
 namespace {
-constexpr std::chrono::seconds kSweepInterval{1};
+constexpr std::chrono::seconds kForgetInterval{1};
 constexpr unsigned kV6PrefixBits = 64;  ///< what one host is given at least
 
 IpAddress key_of(const IpAddress& source) {
@@ -16,7 +16,7 @@ bool SourceLimiter::allow(Instant now, const IpAddress& source) {
   const IpAddress key = key_of(source);
   auto found = buckets_.find(key);
   if (found == buckets_.end()) {
-    if (buckets_.size() >= limits_.sources && now - swept_ >= kSweepInterval) forget_idle(now);
+    if (buckets_.size() >= limits_.sources && now - swept_ >= kForgetInterval) forget_idle(now);
     const TokenBucket fresh(now, limits_.per_second, limits_.burst);
     if (buckets_.size() >= limits_.sources) {
       if (!overflow_) overflow_ = fresh;

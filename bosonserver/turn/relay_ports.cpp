@@ -14,7 +14,7 @@ namespace {
 /// Random ports that are tried before the range counts as full.
 constexpr int kTries = 64;
 /// Batches a turn, so that one flooded port does not keep the loop from the others.
-constexpr int kBatchesPerTurn = 4;
+constexpr int kBatchesPerPort = 4;
 }  // namespace
 
 struct RelayPorts::Port final : net::FdHandler {
@@ -29,7 +29,7 @@ struct RelayPorts::Port final : net::FdHandler {
     listening = true;
   }
   void on_events(std::uint32_t) override {
-    for (int i = 0; i < kBatchesPerTurn && owner_.receive(*this); ++i) {
+    for (int i = 0; i < kBatchesPerPort && owner_.receive(*this); ++i) {
     }
   }
   /// RFC 8656, section 15: the DF bit as the client says; by default the network may cut a packet.

@@ -10,7 +10,7 @@ namespace {
 /// RFC 8656, section 12.5: the longest ChannelData; RFC 8489, section 5: the longest STUN message.
 constexpr std::size_t kMaxMessageBytes = 65536 + 20;
 constexpr std::size_t kMaxWaitingBytes = 256 * 1024;
-constexpr std::size_t kReadBytes = 16 * 1024;
+constexpr std::size_t kStreamReadBytes = 16 * 1024;
 /// Reads a turn, so that one fast sender does not keep the loop from the others.
 constexpr int kReadsPerTurn = 16;
 }  // namespace
@@ -42,7 +42,7 @@ void StreamConnection::on_events(std::uint32_t events) {
 }
 
 void StreamConnection::on_readable() {
-  ByteArray<kReadBytes> buffer;
+  ByteArray<kStreamReadBytes> buffer;
   read_wants_write_ = false;
   for (int i = 0; i < kReadsPerTurn && !ended_; ++i) {
     const auto count = socket_.read(buffer);

@@ -18,11 +18,11 @@ namespace {
 
 constexpr int kBacklog = 256;
 constexpr int kAcceptsPerTurn = 32;
-constexpr std::chrono::seconds kSweepInterval{1};
+constexpr std::chrono::seconds kIdleSweepInterval{1};
 /// How long nothing is accepted where the process has no descriptor left.
 constexpr std::chrono::milliseconds kPause{100};
 
-ErrorCode last_error() { return {errno, boost::system::generic_category()}; }
+ErrorCode stream_error() { return {errno, boost::system::generic_category()}; }
 
 std::optional<Endpoint> local_of(int fd) {
   sockaddr_storage storage{};
@@ -43,14 +43,14 @@ Result<std::unique_ptr<StreamServer>> StreamServer::listen(const Endpoint& where
                                                            StreamLimits limits) {
   const bool v6 = where.address.is_v6();
   const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return last_error();
+  if (fd < 0) return stream_error();
   const int on = 1, off = 0;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (v6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
   const auto address = net::socket_address(where);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0 ||
       ::listen(fd, kBacklog) != 0) {
-    const auto error = last_error();
+    const auto error = stream_error();
     ::close(fd);
     return error;
   }
@@ -167,7 +167,7 @@ void StreamServer::bury() {
 // --- time --------------------------------------------------------------------------------------------------------
 
 void StreamServer::arm_sweep() {
-  loop_->after(kSweepInterval, [this] {
+  loop_->after(kIdleSweepInterval, [this] {
     if (loop_ == nullptr) return;
     sweep();
     arm_sweep();

@@ -11,7 +11,7 @@ namespace higgs::vpn {
 namespace {
 
 using State = ConnectionMachine::State;
-using nlohmann::json;
+using Json = nlohmann::json;
 
 std::string join(const std::vector<IpAddress>& addresses) {
   std::string text;
@@ -165,14 +165,14 @@ std::string nodes_table(const std::vector<api::NodeSummary>& nodes) {
 }
 
 std::string nodes_json(const std::vector<api::NodeSummary>& nodes) {
-  json list = json::array();
-  for (const api::NodeSummary& node : nodes) list.push_back(json::parse(api::encode(node)));
+  Json list = Json::array();
+  for (const api::NodeSummary& node : nodes) list.push_back(Json::parse(api::encode(node)));
   return list.dump() + "\n";
 }
 
 std::string failure_json(const Failure& failure) {
-  return json{{"code", static_cast<int>(failure.code)}, {"message", failure.message}, {"remedy", failure.remedy}}.dump(
-      -1, ' ', false, json::error_handler_t::replace);
+  return Json{{"code", static_cast<int>(failure.code)}, {"message", failure.message}, {"remedy", failure.remedy}}.dump(
+      -1, ' ', false, Json::error_handler_t::replace);
 }
 
 int fail(const Failure& failure, bool as_json) {

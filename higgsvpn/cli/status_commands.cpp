@@ -21,7 +21,7 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-constexpr auto kFarewellDeadline = 2s;
+constexpr auto kEndDeadline = 2s;
 
 bool left_something(const StateDirectory& state) {
   std::error_code error;
@@ -56,7 +56,7 @@ void end_sessions(const StateDirectory& state) {
     ApiClient client(context.get_executor(), state, **account, kFirewallMark);
     auto ending = [&]() -> asio::awaitable<void> {
       auto all = end_all(client, sessions);
-      co_await runtime::with_deadline(std::move(all), kFarewellDeadline);
+      co_await runtime::with_deadline(std::move(all), kEndDeadline);
       client.close();
     };
     asio::co_spawn(context, ending, [](const std::exception_ptr&) {});

@@ -7,7 +7,7 @@
 namespace higgs::api {
 namespace {
 
-constexpr std::string_view kPrefix = "higgs-key-certificate-v1";
+constexpr std::string_view kCertificatePrefix = "higgs-key-certificate-v1";
 
 /// nullopt where the policy is no object or has no canonical form.
 std::optional<std::string> canonical_policy(const KeyCertificate& certificate) {
@@ -30,7 +30,7 @@ NodeId node_id_of(const crypto::Ed25519PublicKey& identity_key) {
 
 Bytes signed_bytes(const KeyCertificate& certificate) {
   ByteWriter out;
-  out.bytes(as_bytes(kPrefix));
+  out.bytes(as_bytes(kCertificatePrefix));
   out.zeros(1);
   out.bytes(certificate.wireguard_public_key.bytes);
   out.be(certificate.sequence);

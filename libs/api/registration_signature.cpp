@@ -9,11 +9,11 @@
 namespace higgs::api {
 namespace {
 
-constexpr std::string_view kPrefix = "higgs-register-v1";
+constexpr std::string_view kRegistrationPrefix = "higgs-register-v1";
 
 Bytes signed_bytes(std::string_view origin, std::string_view nonce, std::string_view raw_body) {
   ByteWriter out;
-  out.bytes(as_bytes(kPrefix));
+  out.bytes(as_bytes(kRegistrationPrefix));
   out.bytes(as_bytes(origin));
   out.bytes(as_bytes(nonce));
   out.bytes(crypto::sha256(as_bytes(raw_body)));

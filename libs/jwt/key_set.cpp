@@ -9,7 +9,7 @@
 namespace higgs::jwt {
 namespace {
 
-std::string text_of(const nlohmann::json& object, const char* name) {
+std::string member_text(const nlohmann::json& object, const char* name) {
   const auto found = object.find(name);
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
@@ -44,12 +44,12 @@ std::optional<KeySet> KeySet::from_jwks(std::string_view text) {
   if (!json.is_object() || !json.contains("keys") || !json["keys"].is_array()) return std::nullopt;
   KeySet set;
   for (const auto& entry : json["keys"]) {
-    if (!entry.is_object() || text_of(entry, "kty") != "OKP" || text_of(entry, "crv") != "Ed25519") continue;
-    const auto bytes = from_base64url(text_of(entry, "x"));
+    if (!entry.is_object() || member_text(entry, "kty") != "OKP" || member_text(entry, "crv") != "Ed25519") continue;
+    const auto bytes = from_base64url(member_text(entry, "x"));
     crypto::Ed25519PublicKey key;
-    if (!bytes || bytes->size() != key.bytes.size() || text_of(entry, "kid").empty()) continue;
+    if (!bytes || bytes->size() != key.bytes.size() || member_text(entry, "kid").empty()) continue;
     std::copy(bytes->begin(), bytes->end(), key.bytes.begin());
-    set.add(text_of(entry, "kid"), key);
+    set.add(member_text(entry, "kid"), key);
   }
   return set;
 }

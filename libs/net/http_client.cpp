@@ -39,7 +39,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kReadBytes = 16 * 1024;
+constexpr std::size_t kResponseReadBytes = 16 * 1024;
 constexpr std::size_t kKeptConnections = 16;
 constexpr std::size_t kRememberedHosts = 64;
 constexpr std::size_t kAddressesPerHost = 16;
@@ -201,8 +201,9 @@ asio::awaitable<HttpClient::Impl::Exchange> HttpClient::Impl::exchange(TlsStream
   Bytes buffer;
   while (parser.state() == HttpResponseParser::State::kReading) {
     const std::size_t before = buffer.size();
-    if (before > kHeaderBytes + kReadBytes) co_return out;  // the parser waits for the end of a line that has none
-    buffer.resize(before + kReadBytes);
+    if (before > kHeaderBytes + kResponseReadBytes)
+      co_return out;  // the parser waits for the end of a line that has none
+    buffer.resize(before + kResponseReadBytes);
     const auto count = co_await stream.read_some(MutableBytes(buffer).subspan(before));
     buffer.resize(before + (count ? *count : 0));
     if (!count) {

@@ -21,13 +21,13 @@ using std::chrono::milliseconds;
 using testing::run;
 using testing::run_until;
 
-const IpAddress kLoopback = IpAddress::v4(0x7f000001);
+const IpAddress kHere = IpAddress::v4(0x7f000001);
 
 class HttpClientTest : public ::testing::Test {
  protected:
   HttpClientTest() : made_(*make_self_signed({"boson.test"}, 30)) {
     options_.trust.spki_pins = {*spki_pin_of(made_.certificate_pem)};
-    options_.known_hosts["boson.test"] = {kLoopback};
+    options_.known_hosts["boson.test"] = {kHere};
   }
   void start_server() {
     handlers_.request = [this](HttpRequest request) -> asio::awaitable<HttpResponse> {
@@ -45,7 +45,7 @@ class HttpClientTest : public ::testing::Test {
     };
     server_.emplace(context_.get_executor(), *TlsContext::server(made_.certificate_pem, made_.private_key_pem),
                     handlers_, limits_);
-    where_ = *server_->listen({kLoopback, where_.port});
+    where_ = *server_->listen({kHere, where_.port});
   }
   void stop_server() {
     auto stopping = server_->stop(milliseconds(0));
@@ -117,7 +117,7 @@ TEST_F(HttpClientTest, LiteralAddressesAndFallbackAcrossAddresses) {
   EXPECT_TRUE(request("GET", url("/", "https", "127.0.0.1")));
   // Nobody listens on the first two.
   client_.reset();
-  options_.known_hosts["boson.test"] = {*IpAddress::parse("127.0.0.9"), *IpAddress::parse("::1"), kLoopback};
+  options_.known_hosts["boson.test"] = {*IpAddress::parse("127.0.0.9"), *IpAddress::parse("::1"), kHere};
   const auto answer = request("GET", url("/"));
   EXPECT_TRUE(answer) << answer.error().message();
 }

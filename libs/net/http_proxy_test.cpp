@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 using testing::run;
 using testing::run_until;
 
-const IpAddress kLoopback = IpAddress::v4(0x7f000001);
+const IpAddress kOwnAddress = IpAddress::v4(0x7f000001);
 const std::string kHeader = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
 
 class BehindAProxy : public ::testing::Test {
@@ -38,7 +38,7 @@ class BehindAProxy : public ::testing::Test {
     };
     auto tls = *TlsContext::server(made_.certificate_pem, made_.private_key_pem);
     server_.emplace(context_.get_executor(), std::move(tls), std::move(handlers), limits, proxies_);
-    where_ = *server_->listen({kLoopback, 0});
+    where_ = *server_->listen({kOwnAddress, 0});
   }
   void TearDown() override {
     if (!server_) return;
@@ -92,7 +92,7 @@ TEST_F(BehindAProxy, ARequestIsOfWhomTheHeaderNames) {
   EXPECT_EQ(seen_[0].remote.to_string(), "192.0.2.7:4711");
   EXPECT_FALSE(seen_[0].round_trip) << "the kernel measures the way to the proxy";
   EXPECT_EQ(seen_[1].remote.to_string(), "198.51.100.9:80");
-  EXPECT_EQ(seen_[2].remote.address, kLoopback);
+  EXPECT_EQ(seen_[2].remote.address, kOwnAddress);
 }
 
 TEST_F(BehindAProxy, AnUpgradedSocketIsTheClientsToo) {
@@ -119,7 +119,7 @@ TEST_F(BehindAProxy, AHeaderOfAnybodyElseEndsTheConnection) {
   EXPECT_EQ(exchange(kHeader, get()), "");
   EXPECT_EQ(exchange("", get("X-Forwarded-For: 192.0.2.7\r\n")), "HTTP/1.1 200");
   ASSERT_EQ(seen_.size(), 1u);
-  EXPECT_EQ(seen_[0].remote.address, kLoopback);
+  EXPECT_EQ(seen_[0].remote.address, kOwnAddress);
   EXPECT_TRUE(seen_[0].round_trip);
 }
 
@@ -155,7 +155,7 @@ TEST_F(BehindAProxy, ForwardedForIsOfTheRequestAndNotOfTheConnection) {
   run_until(context_, [&] { return seen_.size() == 3; });
   EXPECT_EQ(seen_[0].remote.address.to_string(), "192.0.2.7");
   EXPECT_EQ(seen_[1].remote.address.to_string(), "192.0.2.8");
-  EXPECT_EQ(seen_[2].remote.address, kLoopback);
+  EXPECT_EQ(seen_[2].remote.address, kOwnAddress);
   EXPECT_EQ(exchange(kHeader, get()), "") << "one way of saying it, not two";
 }
 

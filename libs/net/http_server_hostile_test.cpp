@@ -28,7 +28,7 @@ using std::chrono::milliseconds;
 using testing::run;
 using testing::run_until;
 
-const IpAddress kLoopback = IpAddress::v4(0x7f000001);
+const IpAddress kVictimAddress = IpAddress::v4(0x7f000001);
 
 class HostileClientsTest : public ::testing::Test {
  protected:
@@ -43,7 +43,7 @@ class HostileClientsTest : public ::testing::Test {
     handlers.has_room_for_connection = [this] { return room_for_connection_; };
     handlers.has_room_for_request = [this] { return room_for_request_; };
     server_.emplace(context_.get_executor(), std::move(tls), std::move(handlers), limits);
-    where_ = *server_->listen({kLoopback, 0});
+    where_ = *server_->listen({kVictimAddress, 0});
   }
   void TearDown() override {
     if (!server_) return;
@@ -308,7 +308,7 @@ TEST(HttpServerThreads, ServesOnSeveralThreadsAtOnce) {
   };
   HttpServer server(context.get_executor(), *TlsContext::server(made.certificate_pem, made.private_key_pem),
                     std::move(handlers));
-  const auto where = *server.listen({kLoopback, 0});
+  const auto where = *server.listen({kVictimAddress, 0});
   HttpClientOptions options;
   options.trust.spki_pins = {*spki_pin_of(made.certificate_pem)};
   std::vector<std::thread> clients;

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kResolveDeadline = 5s;
+constexpr auto kDiagnosisResolveDeadline = 5s;
 
 asio::awaitable<Result<stun::BehaviourReport>> ask(const NatDiagnosis& request, Endpoint& asked) {
   SystemRandom random;
@@ -28,7 +28,7 @@ asio::awaitable<Result<stun::BehaviourReport>> ask(const NatDiagnosis& request, 
   } else {
     const auto executor = co_await asio::this_coro::executor;
     ConnectCancel never;
-    auto resolving = resolve_host(executor, request.server.host, kResolveDeadline, never);
+    auto resolving = resolve_host(executor, request.server.host, kDiagnosisResolveDeadline, never);
     auto resolved = co_await std::move(resolving);
     if (!resolved) co_return resolved.error();
     addresses = std::move(*resolved);

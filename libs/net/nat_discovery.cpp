@@ -26,11 +26,11 @@ using asio::ip::udp;
 
 namespace {
 
-constexpr std::size_t kDatagramBytes = 1500;
+constexpr std::size_t kDiscoveryAnswerBytes = 1500;
 /// A flood does not keep the machine from its timers.
 constexpr int kDatagramsPerTurn = 64;
 
-ErrorCode last_error() { return {errno, boost::system::system_category()}; }
+ErrorCode errno_of_socket() { return {errno, boost::system::system_category()}; }
 
 Result<udp::socket> open_socket(const asio::any_io_executor& executor, bool v6, std::uint32_t mark) {
   udp::socket socket(executor);
@@ -39,7 +39,7 @@ Result<udp::socket> open_socket(const asio::any_io_executor& executor, bool v6, 
   socket.open(any.protocol(), error);
   if (error) return error;
   if (mark != 0 && ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0)
-    return last_error();
+    return errno_of_socket();
   socket.bind(any, error);
   if (error) return error;
   socket.non_blocking(true, error);
@@ -105,7 +105,7 @@ class Run {
   }
 
   void receive_all(unsigned index) {
-    ByteArray<kDatagramBytes> buffer;
+    ByteArray<kDiscoveryAnswerBytes> buffer;
     for (int i = 0; i < kDatagramsPerTurn; ++i) {
       sockaddr_storage storage{};
       socklen_t length = sizeof(storage);

@@ -16,10 +16,10 @@ using namespace std::chrono_literals;
 // Constants of our choosing.
 /// The library repeats a request after 250 ms, 500 ms, …; after this long it is given up.
 constexpr std::chrono::seconds kPatience{4};
-constexpr std::chrono::seconds kAskAgain{120};
+constexpr std::chrono::seconds kNatPmpAskAgain{120};
 constexpr std::chrono::seconds kShortest{30}, kLongest{24 * 3600};
 
-std::string describe(int error) {
+std::string describe_nat_pmp(int error) {
   switch (error) {
     case NATPMP_ERR_NOGATEWAYSUPPORT:
       return "the router does not speak it";
@@ -215,10 +215,10 @@ class NatPmpClient::Impl {
       release_done_ = true;
       return;
     }
-    failure_ = describe(error);
+    failure_ = describe_nat_pmp(error);
     no_outside_address_ = error == NATPMP_ERR_NETWORKFAILURE;
     // What stands goes on standing until its life ends: a router that is away for a moment may not have forgotten.
-    next_ = now + (mapping_ || restarts_ > 0 || ++failures_ < 3 ? options_.check : kAskAgain);
+    next_ = now + (mapping_ || restarts_ > 0 || ++failures_ < 3 ? options_.check : kNatPmpAskAgain);
   }
 
   struct Epoch {

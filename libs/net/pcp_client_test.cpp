@@ -8,7 +8,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// A client and a router that answers as it is told to.
-class PcpClient : public testing::Test {
+class PcpClient : public ::testing::Test {
  protected:
   /// What the client sends now; empty: nothing.
   Bytes sent() {

@@ -13,7 +13,7 @@ bool same_name(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view without_blanks(std::string_view text) {
   const auto from = text.find_first_not_of(" \t");
   if (from == text.npos) return {};
   return text.substr(from, text.find_last_not_of(" \t") - from + 1);
@@ -46,7 +46,7 @@ std::optional<IpAddress> TrustedProxies::client_of(const IpAddress& peer, const 
     for (bool more = true; more;) {
       const auto comma = rest.rfind(',');
       more = comma != rest.npos;
-      const auto entry = trimmed(more ? rest.substr(comma + 1) : rest);
+      const auto entry = without_blanks(more ? rest.substr(comma + 1) : rest);
       if (more) rest = rest.substr(0, comma);
       const auto address = address_of(entry);
       if (!address) return client;  // nobody vouches for what stands before it

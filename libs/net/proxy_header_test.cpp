@@ -7,7 +7,7 @@
 namespace higgs::net {
 namespace {
 
-using State = ProxyHeaderReader::State;
+using HeaderState = ProxyHeaderReader::State;
 
 const std::string kSignature{"\r\n\r\n\0\r\nQUIT\n", 12};
 
@@ -18,7 +18,7 @@ std::string v2(char command, char family, std::string_view rest) {
 const std::string kTcp4{"\xc0\x00\x02\x01\xc6\x33\x64\x01\xdc\x04\x01\xbb", 12};
 
 struct Outcome {
-  State state = State::kReading;
+  HeaderState state = HeaderState::kReading;
   std::size_t taken = 0;
   std::optional<Endpoint> source;
 };
@@ -52,7 +52,7 @@ TEST(ProxyHeader, SaysWhoseTheConnectionIsAndLeavesTheRestAlone) {
   for (const auto& [header, source] : headers) {
     for (const std::size_t piece : {1u, 7u, 4096u}) {
       const auto outcome = read(header, piece);
-      EXPECT_EQ(outcome.state, State::kComplete) << source;
+      EXPECT_EQ(outcome.state, HeaderState::kComplete) << source;
       EXPECT_EQ(outcome.taken, header.size()) << source;
       ASSERT_TRUE(outcome.source) << source;
       EXPECT_EQ(outcome.source->to_string(), source);
@@ -65,7 +65,7 @@ TEST(ProxyHeader, AProxysOwnConnectionHasNoOtherSource) {
        {std::string("PROXY UNKNOWN\r\n"), std::string("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n"), v2(0x20, 0x00, ""),
         v2(0x20, 0x11, kTcp4), v2(0x21, 0x00, "abc"), v2(0x21, 0x31, std::string(216, 'u')), v2(0x21, 0x12, kTcp4)}) {
     const auto outcome = read(header);
-    EXPECT_EQ(outcome.state, State::kComplete) << header;
+    EXPECT_EQ(outcome.state, HeaderState::kComplete) << header;
     EXPECT_EQ(outcome.taken, header.size());
     EXPECT_FALSE(outcome.source);
   }
@@ -85,7 +85,7 @@ TEST(ProxyHeader, WhatIsNoneEndsAtOnce) {
         v2(0x21, 0x11, kTcp4.substr(1)), v2(0x21, 0x21, kTcp4),
         v2(0x21, 0x11, std::string(ProxyHeaderReader::kMostHeaderBytes, 'x'))}) {
     const auto outcome = read(bad);
-    EXPECT_EQ(outcome.state, State::kMalformed) << bad.substr(0, 60);
+    EXPECT_EQ(outcome.state, HeaderState::kMalformed) << bad.substr(0, 60);
     EXPECT_FALSE(outcome.source);
     EXPECT_LE(outcome.taken, 107u);
   }
@@ -96,7 +96,7 @@ TEST(ProxyHeader, APartIsWaitedFor) {
     for (std::size_t size = 0; size < whole.size(); ++size) {
       ProxyHeaderReader reader;
       for (std::size_t i = 0; i < size; ++i) reader.put(as_bytes(whole).subspan(i, 1));
-      EXPECT_EQ(reader.state(), State::kReading);
+      EXPECT_EQ(reader.state(), HeaderState::kReading);
       EXPECT_GT(reader.wanted(), 0u);
       EXPECT_LE(size + reader.wanted(), whole.size());
     }

@@ -35,7 +35,7 @@ struct Sockets {
   tcp::socket client, server;
 };
 
-struct Outcome {
+struct BothEnds {
   Result<void> client = TlsError::kWantRead;
   Result<void> server = TlsError::kWantRead;
 };
@@ -69,11 +69,11 @@ class TlsStreamTest : public ::testing::Test {
   }
 
   /// Both ends of a handshake; the streams stay for more.
-  Outcome shake(const TlsContext& server, const TlsContext& client, const std::string& host) {
+  BothEnds shake(const TlsContext& server, const TlsContext& client, const std::string& host) {
     Sockets sockets(context_);
     server_.emplace(std::move(sockets.server), server);
     client_.emplace(std::move(sockets.client), client);
-    Outcome outcome;
+    BothEnds outcome;
     int ended = 0;
     auto one = [&]() -> asio::awaitable<void> {
       outcome.server = co_await server_->accept();

@@ -25,7 +25,7 @@ std::size_t append(char* at, int level, int type, const T& value) {
   return CMSG_SPACE(sizeof(value));
 }
 
-bool is_link_local(const IpAddress& address) {
+bool needs_scope(const IpAddress& address) {
   const ByteView bytes = address.bytes();
   return address.is_v6() && bytes[0] == std::byte{0xfe} && (bytes[1] & std::byte{0xc0}) == std::byte{0x80};
 }
@@ -56,7 +56,7 @@ SocketAddress socket_address(const Endpoint& endpoint, unsigned scope) {
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6;
     address.sin6_port = htons(endpoint.port);
-    if (is_link_local(endpoint.address)) address.sin6_scope_id = scope;
+    if (needs_scope(endpoint.address)) address.sin6_scope_id = scope;
     std::memcpy(&address.sin6_addr, bytes.data(), bytes.size());
     std::memcpy(&result.storage, &address, sizeof(address));
     result.length = sizeof(address);
@@ -88,7 +88,7 @@ void put_control(msghdr& message, ControlBuffer& buffer, const std::optional<Udp
   } else if (source) {
     in6_pktinfo info{};
     std::memcpy(&info.ipi6_addr, source->address.bytes().data(), sizeof(info.ipi6_addr));
-    if (is_link_local(source->address)) info.ipi6_ifindex = source->interface;
+    if (needs_scope(source->address)) info.ipi6_ifindex = source->interface;
     used += append(buffer.data(), IPPROTO_IPV6, IPV6_PKTINFO, info);
   }
   if (segment_bytes != 0) used += append(buffer.data() + used, IPPROTO_UDP, UDP_SEGMENT, segment_bytes);

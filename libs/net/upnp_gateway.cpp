@@ -25,7 +25,7 @@ constexpr int kMostPorts = 4;
 /// What the library writes texts of the router into: its own buffers are of these sizes.
 constexpr std::size_t kAddressBytes = 16, kPortBytes = 6, kDescriptionBytes = 80, kFlagBytes = 4, kLeaseBytes = 16;
 
-std::string describe(int error) {
+std::string describe_upnp(int error) {
   switch (error) {
     case UPNPCOMMAND_HTTP_ERROR:
       return "the router does not answer";
@@ -82,7 +82,7 @@ class UpnpGateway::Impl {
     if (!address || address->is_unspecified()) {
       failure_ = result == UPNPCOMMAND_SUCCESS
                      ? "the router has no public address: it is behind another NAT, or offline"
-                     : describe(result);
+                     : describe_upnp(result);
       return std::nullopt;
     }
     auto port = outside_port_ != 0 ? outside_port_ : options_.port;
@@ -96,7 +96,7 @@ class UpnpGateway::Impl {
       if (result != kConflict) break;
       port = static_cast<std::uint16_t>(20000 + random_.below(40000));
     }
-    failure_ = describe(result);
+    failure_ = describe_upnp(result);
     return std::nullopt;
   }
 

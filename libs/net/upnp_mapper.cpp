@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 /// How often a router that has no UPnP is looked for again, once it was not there this many times in a row.
-constexpr std::chrono::seconds kAskAgain{120};
+constexpr std::chrono::seconds kUpnpAskAgain{120};
 constexpr int kEagerSearches = 3;
 
 }  // namespace
@@ -90,7 +90,7 @@ void UpnpMapper::Shared::run(UpnpGateway::Options options, std::chrono::seconds 
     if (!external) end_mapping();
     publish({external, external ? gateway.lease() : 0s, external ? std::string() : gateway.failure()});
     const bool eager = external || searches < kEagerSearches;
-    if (!sleep(eager ? check : kAskAgain)) break;
+    if (!sleep(eager ? check : kUpnpAskAgain)) break;
   }
   if (external) gateway.unmap();
   end_mapping();

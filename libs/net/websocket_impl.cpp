@@ -19,7 +19,7 @@ namespace {
 /// Read from one connection before the others get their turn.
 constexpr std::size_t kReadBudgetBytes = 256 * 1024;
 /// RFC 8446, 5.1: a record. There is always room to read a whole one.
-constexpr std::size_t kRecordBytes = 16 * 1024;
+constexpr std::size_t kTlsRecordBytes = 16 * 1024;
 /// A shorter start of a frame moves to memory of its own size; for a longer one the whole buffer is kept.
 constexpr std::size_t kStashBytes = 16 * 1024;
 /// Read and dropped, after the last word, from a peer that goes on talking.
@@ -127,7 +127,7 @@ void WebSocketConnection::Impl::append_received(Bytes& earlier) {
 /// One read and what it completes. False: nothing more to be read now.
 bool WebSocketConnection::Impl::read_once(std::size_t& budget) {
   if (!received_) {
-    const std::size_t wanted = std::max(reader_.most_wanted() + kRecordBytes, leftover_.size());
+    const std::size_t wanted = std::max(reader_.most_wanted() + kTlsRecordBytes, leftover_.size());
     received_ = ChunkPool::of_this_thread().take(wanted);
     append_received(stash_);
     if (!leftover_.empty()) {
@@ -136,7 +136,7 @@ bool WebSocketConnection::Impl::read_once(std::size_t& budget) {
       return deliver_all();
     }
   }
-  if (received_.room().size() < kRecordBytes) received_.compact();
+  if (received_.room().size() < kTlsRecordBytes) received_.compact();
   const auto count = socket.read(received_.room());
   if (!count) {
     if (count.error() == TlsError::kWantRead) return false;

@@ -9,7 +9,7 @@ namespace {
 // Room that turn::Client::wrap() wants beside the packet.
 constexpr std::size_t kWrapBytes = 64;
 // Of our choosing.
-constexpr std::size_t kMaxOutbound = 64;
+constexpr std::size_t kMaxTurnOutbound = 64;
 
 }  // namespace
 
@@ -63,7 +63,7 @@ void TurnLink::release_peer(const Endpoint& peer) {
 void TurnLink::queue(const Endpoint& peer, ByteView packet) {
   Bytes buffer(packet.size() + kWrapBytes);
   buffer.resize(client_->wrap(peer, packet, random_, buffer).size());
-  if (!buffer.empty() && outbound_.size() < kMaxOutbound) outbound_.push_back(std::move(buffer));
+  if (!buffer.empty() && outbound_.size() < kMaxTurnOutbound) outbound_.push_back(std::move(buffer));
 }
 
 std::optional<turn::PeerData> TurnLink::handle_packet(Instant now, MutableBytes datagram) {

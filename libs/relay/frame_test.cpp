@@ -9,7 +9,7 @@ namespace {
 
 using testing::make_message;
 
-FrameError error_of(ByteView message) {
+FrameError frame_error_of(ByteView message) {
   const auto header = parse_header(message);
   EXPECT_TRUE(header.has_error());
   return static_cast<FrameError>(header.error().value());
@@ -46,17 +46,17 @@ TEST(Frame, BadHeadersAreTold) {
     message[at] = std::byte(value);
     return message;
   };
-  EXPECT_EQ(error_of(ByteView(good).first(7)), FrameError::kTooShort);
-  EXPECT_EQ(error_of({}), FrameError::kTooShort);
-  EXPECT_EQ(error_of(with(0, 0x20)), FrameError::kBadVersion);
-  EXPECT_EQ(error_of(with(0, 0x11)), FrameError::kBadType);
-  EXPECT_EQ(error_of(with(1, 1)), FrameError::kBadFlags);
-  EXPECT_EQ(error_of(with(3, 0)), FrameError::kBadCount);
-  EXPECT_EQ(error_of(with(3, 65)), FrameError::kBadCount);
-  EXPECT_EQ(error_of(with(3, 3)), FrameError::kTooShort);
+  EXPECT_EQ(frame_error_of(ByteView(good).first(7)), FrameError::kTooShort);
+  EXPECT_EQ(frame_error_of({}), FrameError::kTooShort);
+  EXPECT_EQ(frame_error_of(with(0, 0x20)), FrameError::kBadVersion);
+  EXPECT_EQ(frame_error_of(with(0, 0x11)), FrameError::kBadType);
+  EXPECT_EQ(frame_error_of(with(1, 1)), FrameError::kBadFlags);
+  EXPECT_EQ(frame_error_of(with(3, 0)), FrameError::kBadCount);
+  EXPECT_EQ(frame_error_of(with(3, 65)), FrameError::kBadCount);
+  EXPECT_EQ(frame_error_of(with(3, 3)), FrameError::kTooShort);
   Bytes oversized = good;
   oversized.resize(kMaxMessageBytes + 1);
-  EXPECT_EQ(error_of(oversized), FrameError::kTooLong);
+  EXPECT_EQ(frame_error_of(oversized), FrameError::kTooLong);
 }
 
 TEST(Frame, EveryLengthIsChecked) {

@@ -9,7 +9,7 @@ namespace higgs::relay {
 namespace {
 
 constexpr double kBytesPerMegabit = 1e6 / 8;
-constexpr double kBurstSeconds = 0.1;
+constexpr double kShareBurstSeconds = 0.1;
 
 }  // namespace
 
@@ -23,7 +23,7 @@ void SharedBucket::limit_to(Instant now, std::optional<double> mbps) {
   const double per_second = *mbps * kBytesPerMegabit;
   if (bucket_ && bucket_->per_second() == per_second) return;
   // The largest message must get through at any rate.
-  bucket_.emplace(now, per_second, std::max(per_second * kBurstSeconds, 2.0 * kMaxMessageBytes));
+  bucket_.emplace(now, per_second, std::max(per_second * kShareBurstSeconds, 2.0 * kMaxMessageBytes));
 }
 
 std::optional<double> SharedBucket::mbps() const {

@@ -8,7 +8,7 @@ namespace higgs::stun {
 
 namespace {
 
-constexpr std::size_t kAttributeHeaderBytes = 4;
+constexpr std::size_t kTypeAndLengthBytes = 4;
 constexpr std::size_t kMinSha256TagBytes = 16;  // RFC 8489, 14.6
 
 SecretString joined(std::string_view user, std::string_view realm, std::string_view password) {
@@ -24,7 +24,7 @@ ByteArray<kHeaderBytes> header_at(ByteView datagram, std::size_t attribute_at, s
   ByteArray<kHeaderBytes> header;
   std::copy_n(datagram.begin(), kHeaderBytes, header.begin());
   store_be(header.data() + 2,
-           static_cast<std::uint16_t>(attribute_at - kHeaderBytes + kAttributeHeaderBytes + tag_bytes));
+           static_cast<std::uint16_t>(attribute_at - kHeaderBytes + kTypeAndLengthBytes + tag_bytes));
   return header;
 }
 

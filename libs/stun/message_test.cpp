@@ -5,21 +5,21 @@
 namespace higgs::stun {
 namespace {
 
-Bytes hex(std::string_view text) { return from_hex(text).value(); }
+Bytes from_text(std::string_view text) { return from_hex(text).value(); }
 
 // RFC 5769, 2.1: sample request.
-const Bytes kSampleRequest = hex(
+const Bytes kSampleRequest = from_text(
     "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74002400046e0001ff80290008932ff9b1"
     "51263b36000600096576746a3a6836765920202000080014"
     "9aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf");
 // 2.2: sample IPv4 response.
-const Bytes kSampleV4 =
-    hex("0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643"
-        "000800142b91f599fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96");
+const Bytes kSampleV4 = from_text(
+    "0101003c2112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000080001a147e112a643"
+    "000800142b91f599fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96");
 // 2.3: sample IPv6 response.
-const Bytes kSampleV6 =
-    hex("010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000140002a147"
-        "0113a9faa5d3f179bc25f4b5bed2b9d900080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c");
+const Bytes kSampleV6 = from_text(
+    "010100482112a442b7e7a701bc34d686fa87dfae8022000b7465737420766563746f7220002000140002a147"
+    "0113a9faa5d3f179bc25f4b5bed2b9d900080014a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c");
 
 TEST(StunMessage, SampleRequestOfTheRfcIsRead) {
   const auto message = parse(kSampleRequest);
@@ -69,9 +69,9 @@ TEST(StunMessage, FaultsAreTold) {
   bytes = kSampleRequest;
   bytes[22] = std::byte{0xff};
   EXPECT_EQ(error_of(bytes), StunError::kBadAttribute);
-  EXPECT_EQ(error_of(hex("000100082112a442000000000000000000000000800100058041424344")), StunError::kBadLength);
+  EXPECT_EQ(error_of(from_text("000100082112a442000000000000000000000000800100058041424344")), StunError::kBadLength);
 
-  Bytes many = hex("000100002112a442000000000000000000000000");
+  Bytes many = from_text("000100002112a442000000000000000000000000");
   for (std::size_t i = 0; i <= kMaxAttributes; ++i) many.insert(many.end(), {std::byte{0x80}, {}, {}, {}});
   store_be(many.data() + 2, static_cast<std::uint16_t>(many.size() - kHeaderBytes));
   EXPECT_EQ(error_of(many), StunError::kTooMany);

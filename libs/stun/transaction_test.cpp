@@ -8,15 +8,15 @@ namespace higgs::stun {
 namespace {
 
 using namespace std::chrono_literals;
-const Instant kStart{1000s};
+const Instant kBegin{1000s};
 using Step = TransactionTimer::Step;
 
 std::vector<std::chrono::milliseconds> sending_times(RetransmissionPolicy policy, std::chrono::milliseconds& end) {
   std::vector<std::chrono::milliseconds> times;
-  TransactionTimer timer(kStart, policy);
+  TransactionTimer timer(kBegin, policy);
   for (;;) {
     const Instant now = timer.next();
-    const auto at = std::chrono::duration_cast<std::chrono::milliseconds>(now - kStart);
+    const auto at = std::chrono::duration_cast<std::chrono::milliseconds>(now - kBegin);
     const Step step = timer.step(now);
     if (step == Step::kSend) times.push_back(at);
     if (step != Step::kGiveUp) continue;
@@ -42,14 +42,14 @@ TEST(TransactionTimer, OneAttemptWaitsRm) {
 }
 
 TEST(TransactionTimer, WaitsUntilItsTime) {
-  TransactionTimer timer(kStart);
-  EXPECT_EQ(timer.step(kStart - 1ns), Step::kWait);
+  TransactionTimer timer(kBegin);
+  EXPECT_EQ(timer.step(kBegin - 1ns), Step::kWait);
   EXPECT_EQ(timer.sent(), 0u);
-  EXPECT_EQ(timer.step(kStart + 5ms), Step::kSend);
+  EXPECT_EQ(timer.step(kBegin + 5ms), Step::kSend);
   EXPECT_EQ(timer.sent(), 1u);
-  EXPECT_EQ(timer.last_sent(), kStart + 5ms);
-  EXPECT_EQ(timer.next(), kStart + 505ms);
-  EXPECT_EQ(timer.step(kStart + 504ms), Step::kWait);
+  EXPECT_EQ(timer.last_sent(), kBegin + 5ms);
+  EXPECT_EQ(timer.next(), kBegin + 505ms);
+  EXPECT_EQ(timer.step(kBegin + 504ms), Step::kWait);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 IpAddress ip(const char* text) { return *IpAddress::parse(text); }
-IpPrefix prefix(const char* text) { return *IpPrefix::parse(text); }
+IpPrefix network_of(const char* text) { return *IpPrefix::parse(text); }
 
 /// A host with one interface, net0 at 10.5.0.2/24, and a default route.
 class Host {
@@ -34,7 +34,7 @@ class Host {
     until([&] { return tasks_.size() == 0; });
   }
   static Route default_route(const char* gateway) {
-    return {.prefix = prefix("0.0.0.0/0"), .ifname = "net0", .gateway = ip(gateway), .metric = {}};
+    return {.prefix = network_of("0.0.0.0/0"), .ifname = "net0", .gateway = ip(gateway), .metric = {}};
   }
   void watch() {
     auto opened = NetworkMonitor::open(context_.get_executor(), {1ms, 1ms});
@@ -83,7 +83,7 @@ TEST(NetworkMonitor, SeesWhatOthersCanReach) {
     const auto network = look_at_network(host.netlink_, {});
     ASSERT_TRUE(network);
     EXPECT_EQ(network->addresses, (std::vector{ip("10.5.0.2"), ip("10.5.0.3")}));
-    EXPECT_EQ(network->networks, std::vector{prefix("10.5.0.0/24")});
+    EXPECT_EQ(network->networks, std::vector{network_of("10.5.0.0/24")});
     ASSERT_TRUE(network->gateway_v4);
     EXPECT_EQ(network->gateway_v4->ifname, "net0");
     EXPECT_EQ(network->gateway_v4->address, ip("10.5.0.1"));
@@ -122,7 +122,7 @@ TEST(NetworkMonitor, OtherRoutesAreNoNews) {
   on_host([](Host& host) {
     host.watch();
     ASSERT_TRUE(host.netlink_.add_route(
-        {.prefix = prefix("10.77.0.0/16"), .ifname = "net0", .gateway = ip("10.5.0.1"), .metric = {}}));
+        {.prefix = network_of("10.77.0.0/16"), .ifname = "net0", .gateway = ip("10.5.0.1"), .metric = {}}));
     // The next real change is the second report, so the route was none.
     ASSERT_TRUE(host.netlink_.add_address("net0", ip("10.5.0.7"), 24));
     ASSERT_TRUE(host.until([&] { return host.told_.size() >= 2; }));

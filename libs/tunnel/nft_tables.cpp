@@ -34,7 +34,7 @@ nlmsghdr* put_header(mnl_nlmsg_batch* batch, std::uint16_t type, std::uint16_t f
   return header;
 }
 
-constexpr std::uint16_t message(int type) { return static_cast<std::uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | type); }
+constexpr std::uint16_t nft_message(int type) { return static_cast<std::uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | type); }
 
 // One transaction: begin, the deletion, end. True if the kernel acknowledges it.
 bool delete_one(mnl_socket* socket, std::uint8_t family, const std::string& table, const char* chain) {
@@ -43,7 +43,7 @@ bool delete_one(mnl_socket* socket, std::uint8_t family, const std::string& tabl
   const auto sequence = static_cast<std::uint32_t>(std::time(nullptr));
   put_header(batch, NFNL_MSG_BATCH_BEGIN, 0, sequence, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
   mnl_nlmsg_batch_next(batch);
-  nlmsghdr* header = put_header(batch, message(chain != nullptr ? NFT_MSG_DELCHAIN : NFT_MSG_DELTABLE),
+  nlmsghdr* header = put_header(batch, nft_message(chain != nullptr ? NFT_MSG_DELCHAIN : NFT_MSG_DELTABLE),
                                 NLM_F_ACK | NLM_F_NONREC, sequence + 1, family, 0);
   if (chain != nullptr) {
     mnl_attr_put_strz(header, NFTA_CHAIN_TABLE, table.c_str());

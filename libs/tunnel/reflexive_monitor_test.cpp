@@ -12,7 +12,7 @@ using std::chrono::seconds;
 
 Endpoint endpoint(std::string_view text) { return Endpoint::parse(text).value(); }
 
-class Reflexive : public testing::Test {
+class Reflexive : public ::testing::Test {
  protected:
   struct Sent {
     Endpoint to;

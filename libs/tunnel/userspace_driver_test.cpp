@@ -20,7 +20,7 @@ namespace higgs::tunnel {
 namespace {
 
 using net::testing::LoopThread;
-using Relay = testing::LinkRelay;
+using PacketRelay = testing::LinkRelay;
 
 struct Events : RelayLinkEvents {
   void on_control(LinkId, std::string message) override {
@@ -107,7 +107,7 @@ void send_to(int fd, const char* address, std::uint16_t port, std::string_view t
 }
 
 TEST(UserspaceDriver, CarriesPacketsOverRelayLinks) {
-  Relay relay;
+  PacketRelay relay;
   Events at_a, at_b;
   Computer a, b;
   if (!a.open("10.9.0.1/32", "10.9.0.2/32") || !b.open("10.9.0.2/32", "10.9.0.1/32"))

@@ -7,7 +7,7 @@ namespace higgs::turn {
 
 namespace {
 using stun::AttributeType;
-constexpr std::size_t kDataHeaderBytes = 4;
+constexpr std::size_t kFramingBytes = 4;
 /// No UDP payload is longer, and an indication around it still fits a STUN message.
 constexpr std::size_t kMaxDataBytes = 65000;
 }  // namespace
@@ -81,8 +81,8 @@ void Server::Impl::on_peer(Instant now, RelayId relay, const Endpoint& peer, Byt
 ByteView Server::Impl::as_channel_data(const Allocation& allocation, std::uint16_t channel, ByteView data) {
   store_be(scratch_.data(), channel);
   store_be(scratch_.data() + 2, static_cast<std::uint16_t>(data.size()));
-  std::copy(data.begin(), data.end(), scratch_.begin() + kDataHeaderBytes);
-  std::size_t size = kDataHeaderBytes + data.size();
+  std::copy(data.begin(), data.end(), scratch_.begin() + kFramingBytes);
+  std::size_t size = kFramingBytes + data.size();
   // Section 12.5: over a stream, padded to four bytes; over UDP not needed.
   if (allocation.client().transport != Transport::kUdp)
     while (size % 4 != 0) scratch_[size++] = std::byte{0};

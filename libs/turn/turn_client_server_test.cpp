@@ -16,7 +16,7 @@ const Endpoint kServer = *Endpoint::parse("192.0.2.1:3478");
 const Endpoint kPeer = *Endpoint::parse("198.51.100.7:4500");
 const Endpoint kForbidden = *Endpoint::parse("198.51.100.66:4500");
 
-class ClientServerTest : public testing::Test, protected Authority, protected ServerOutput {
+class ClientServerTest : public ::testing::Test, protected Authority, protected ServerOutput {
  protected:
   std::optional<SecretString> password(WallTime, std::string_view username) override {
     if (username != "user") return std::nullopt;

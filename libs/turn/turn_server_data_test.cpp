@@ -15,7 +15,7 @@ using testing::endpoint;
 using testing::TestClient;
 using testing::World;
 
-const Endpoint kHome = endpoint("192.0.2.7:40000"), kPeer = endpoint("198.51.100.80:9000");
+const Endpoint kHome = endpoint("192.0.2.7:40000"), kFarPeer = endpoint("198.51.100.80:9000");
 
 class TurnData : public ::testing::Test {
  protected:
@@ -37,8 +37,8 @@ class TurnData : public ::testing::Test {
 
 TEST_F(TurnData, NothingPassesWithoutAPermission) {
   start();
-  client->send(kPeer, "out");
-  world->from_peer(relay, kPeer, "in");
+  client->send(kFarPeer, "out");
+  world->from_peer(relay, kFarPeer, "in");
   EXPECT_EQ(to_peers(), 0u);
   EXPECT_TRUE(world->output.sent.empty());
   EXPECT_EQ(world->server.counters().dropped_no_permission, 2u);
@@ -46,23 +46,23 @@ TEST_F(TurnData, NothingPassesWithoutAPermission) {
 
 TEST_F(TurnData, APermissionIsForAnAddressWithAllItsPortsBothWays) {
   start();
-  ASSERT_TRUE(client->permit(kPeer)->ok());
-  client->send(kPeer, "out");
-  client->send({kPeer.address, 1}, "other port", true);
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
+  client->send(kFarPeer, "out");
+  client->send({kFarPeer.address, 1}, "other port", true);
   ASSERT_EQ(to_peers(), 2u);
   EXPECT_EQ(world->output.to_peers[0].bytes, "out");
-  EXPECT_EQ(world->output.to_peers[0].peer, kPeer);
+  EXPECT_EQ(world->output.to_peers[0].peer, kFarPeer);
   EXPECT_EQ(world->output.to_peers[0].id, relay);
   EXPECT_FALSE(world->output.to_peers[0].dont_fragment);
   EXPECT_TRUE(world->output.to_peers[1].dont_fragment);
 
-  world->from_peer(relay, kPeer, "in");
+  world->from_peer(relay, kFarPeer, "in");
   const auto bytes = last();
   const auto message = stun::parse(bytes);
   ASSERT_TRUE(message);
   EXPECT_EQ(message->method, stun::kDataMethod);
   EXPECT_EQ(message->message_class, stun::MessageClass::kIndication);
-  EXPECT_EQ(message->xor_address(AttributeType::kXorPeerAddress), kPeer);
+  EXPECT_EQ(message->xor_address(AttributeType::kXorPeerAddress), kFarPeer);
   EXPECT_EQ(message->text(AttributeType::kData), "in");
   world->from_peer(relay, endpoint("198.51.100.81:9000"), "stranger");
   EXPECT_EQ(last(), bytes);
@@ -72,32 +72,32 @@ TEST_F(TurnData, APermissionIsForAnAddressWithAllItsPortsBothWays) {
 
 TEST_F(TurnData, PermissionsExpireAndAreRenewed) {
   start();
-  ASSERT_TRUE(client->permit(kPeer)->ok());
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
   world->pass(299s);
-  ASSERT_TRUE(client->permit(kPeer)->ok());
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
   world->pass(299s);
-  client->send(kPeer, "yes");
+  client->send(kFarPeer, "yes");
   EXPECT_EQ(to_peers(), 1u);
   world->pass(2s);
   ASSERT_EQ(world->server.allocations(), 0u);  // its own lifetime is over as well
   start();
-  ASSERT_TRUE(client->permit(kPeer)->ok());
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
   world->pass(301s);
-  client->send(kPeer, "no");
-  world->from_peer(relay, kPeer, "no");
+  client->send(kFarPeer, "no");
+  world->from_peer(relay, kFarPeer, "no");
   EXPECT_EQ(to_peers(), 0u);
 }
 
 TEST_F(TurnData, AChannelCarriesBothWaysWithFourBytesMore) {
   start();
-  ASSERT_TRUE(client->bind(0x4001, kPeer)->ok());
+  ASSERT_TRUE(client->bind(0x4001, kFarPeer)->ok());
   client->send_channel(0x4001, "out");
   ASSERT_EQ(to_peers(), 1u);
   EXPECT_EQ(world->output.to_peers[0].bytes, "out");
-  world->from_peer(relay, kPeer, "in");
+  world->from_peer(relay, kFarPeer, "in");
   EXPECT_EQ(to_hex(last()), "40010002696e");
   // Its permission is for all ports; what comes from another is a Data indication.
-  world->from_peer(relay, {kPeer.address, 1}, "in");
+  world->from_peer(relay, {kFarPeer.address, 1}, "in");
   EXPECT_TRUE(stun::parse(last()));
   client->send_channel(0x4001, "");
   EXPECT_EQ(world->output.to_peers.back().bytes, "");
@@ -105,37 +105,37 @@ TEST_F(TurnData, AChannelCarriesBothWaysWithFourBytesMore) {
 
 TEST_F(TurnData, ChannelDataOverAStreamIsPadded) {
   start({}, Transport::kTcp);
-  ASSERT_TRUE(client->bind(0x4001, kPeer)->ok());
-  world->from_peer(relay, kPeer, "inner");
+  ASSERT_TRUE(client->bind(0x4001, kFarPeer)->ok());
+  world->from_peer(relay, kFarPeer, "inner");
   EXPECT_EQ(to_hex(last()), "40010005696e6e6572000000");
 }
 
 TEST_F(TurnData, AChannelIsOfOnePeerAndAPeerOfOneChannel) {
   start();
-  ASSERT_TRUE(client->bind(0x4001, kPeer)->ok());
-  EXPECT_TRUE(client->bind(0x4001, kPeer)->ok());
-  EXPECT_EQ(client->bind(0x4002, kPeer)->error, 400u);
-  EXPECT_EQ(client->bind(0x4001, {kPeer.address, 1})->error, 400u);
-  EXPECT_TRUE(client->bind(0x4002, {kPeer.address, 1})->ok());
+  ASSERT_TRUE(client->bind(0x4001, kFarPeer)->ok());
+  EXPECT_TRUE(client->bind(0x4001, kFarPeer)->ok());
+  EXPECT_EQ(client->bind(0x4002, kFarPeer)->error, 400u);
+  EXPECT_EQ(client->bind(0x4001, {kFarPeer.address, 1})->error, 400u);
+  EXPECT_TRUE(client->bind(0x4002, {kFarPeer.address, 1})->ok());
   for (const std::uint16_t number : {0x0000, 0x3FFF, 0x8000, 0xFFFF})
     EXPECT_EQ(client->bind(number, endpoint("198.51.100.82:1"))->error, 400u) << number;
 }
 
 TEST_F(TurnData, ABindingOutlivesItsPermissionButCarriesNothingThen) {
   start();
-  ASSERT_TRUE(client->bind(0x4001, kPeer)->ok());
+  ASSERT_TRUE(client->bind(0x4001, kFarPeer)->ok());
   world->pass(301s);
   client->send_channel(0x4001, "no");
   EXPECT_EQ(to_peers(), 0u);
-  ASSERT_TRUE(client->permit(kPeer)->ok());
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
   client->send_channel(0x4001, "yes");
   EXPECT_EQ(to_peers(), 1u);
   ASSERT_TRUE(client->request(stun::kRefreshMethod)->ok());
   world->pass(300s);
-  ASSERT_TRUE(client->permit(kPeer)->ok());
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
   client->send_channel(0x4001, "over");
   EXPECT_EQ(to_peers(), 1u);
-  EXPECT_TRUE(client->bind(0x4002, kPeer)->ok());
+  EXPECT_TRUE(client->bind(0x4002, kFarPeer)->ok());
 }
 
 TEST_F(TurnData, ForbiddenPeersAreRefusedAndNothingElseOfThatRequestIsDone) {
@@ -144,11 +144,11 @@ TEST_F(TurnData, ForbiddenPeersAreRefusedAndNothingElseOfThatRequestIsDone) {
   EXPECT_EQ(client->permit(endpoint("10.0.0.1:1"))->error, 403u);
   EXPECT_EQ(client->bind(0x4001, endpoint("10.0.0.1:1"))->error, 403u);
   const auto both = client->request(stun::kCreatePermissionMethod, [](auto& builder) {
-    builder.add_xor_address(AttributeType::kXorPeerAddress, kPeer)
+    builder.add_xor_address(AttributeType::kXorPeerAddress, kFarPeer)
         .add_xor_address(AttributeType::kXorPeerAddress, endpoint("10.0.0.1:1"));
   });
   EXPECT_EQ(both->error, 403u);
-  client->send(kPeer, "no");
+  client->send(kFarPeer, "no");
   EXPECT_EQ(to_peers(), 0u);
   EXPECT_EQ(world->server.counters().forbidden_peer, 3u);
 }
@@ -196,17 +196,17 @@ TEST_F(TurnData, TheRateIsLimitedEachWay) {
   Server::Options options;
   options.limits.rate_mbps = 8;  // 1 MB/s; a burst of 250 KB
   start(options);
-  ASSERT_TRUE(client->permit(kPeer)->ok());
+  ASSERT_TRUE(client->permit(kFarPeer)->ok());
   const std::string packet(1000, 'x');
   for (int i = 0; i < 1000; ++i) {
-    client->send(kPeer, packet);
-    world->from_peer(relay, kPeer, packet);
+    client->send(kFarPeer, packet);
+    world->from_peer(relay, kFarPeer, packet);
   }
   EXPECT_EQ(to_peers(), 250u);
   EXPECT_EQ(world->server.counters().relayed_packets, 500u);
   EXPECT_EQ(world->server.counters().dropped_rate, 1500u);
   world->pass(100ms);
-  for (int i = 0; i < 200; ++i) client->send(kPeer, packet);
+  for (int i = 0; i < 200; ++i) client->send(kFarPeer, packet);
   EXPECT_EQ(to_peers(), 350u);
 }
 
@@ -219,10 +219,10 @@ TEST_F(TurnData, WhatIsNotForUsIsTheCallersAndWhatIsOfNoUseIsDropped) {
   EXPECT_FALSE(world->server.on_client(world->now, client->tuple, {}));
   client->send_channel(0x4001, "not bound");
   TestClient stranger(*world, endpoint("203.0.113.66:1"));
-  stranger.send(kPeer, "no allocation");
+  stranger.send(kFarPeer, "no allocation");
   stranger.send_channel(0x4001, "no allocation");
   world->server.on_client(world->now, client->tuple, *from_hex("400100ff00"));
-  world->from_peer(relay + 100, kPeer, "no such port");
+  world->from_peer(relay + 100, kFarPeer, "no such port");
   EXPECT_EQ(world->server.counters().dropped_malformed, 5u);
   EXPECT_TRUE(world->output.sent.empty());
 }

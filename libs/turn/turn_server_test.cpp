@@ -16,7 +16,7 @@ using testing::endpoint;
 using testing::TestClient;
 using testing::World;
 
-const Endpoint kHome = endpoint("192.0.2.7:40000");
+const Endpoint kOwner = endpoint("192.0.2.7:40000");
 
 unsigned error_of(const std::optional<Answer>& answer) {
   EXPECT_TRUE(answer) << "no answer at all";
@@ -64,7 +64,7 @@ Server::Options both_families() {
 
 TEST(TurnCredentials, WithoutThemAChallengeThatIsShort) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   for (const std::size_t padding : {0u, 8u, 200u}) {
     ByteArray<512> buffer;
     stun::MessageBuilder builder(buffer, stun::MessageClass::kRequest, stun::kAllocateMethod, {});
@@ -84,7 +84,7 @@ TEST(TurnCredentials, EvenTheLongestRealmFitsTheChallenge) {
   Server::Options options;
   options.realm = std::string(kMaxRealmBytes, 'r');
   World world(options);
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto answer = client.bare(stun::kAllocateMethod, [](stun::MessageBuilder& builder) {
     builder.add_u32(AttributeType::kRequestedTransport, 17u << 24);
   });
@@ -95,7 +95,7 @@ TEST(TurnCredentials, EvenTheLongestRealmFitsTheChallenge) {
 TEST(TurnCredentials, UnprovenSourcesAreAnsweredAsOftenAsTheOwnerAllows) {
   World world;
   world.output.unproven_answers = 2;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   EXPECT_TRUE(client.bare(stun::kAllocateMethod));
   EXPECT_TRUE(client.bare(stun::kAllocateMethod));
   EXPECT_FALSE(client.bare(stun::kAllocateMethod));
@@ -107,7 +107,7 @@ TEST(TurnCredentials, UnprovenSourcesAreAnsweredAsOftenAsTheOwnerAllows) {
 TEST(TurnCredentials, GoodOnesAllocateWithEitherIntegrity) {
   for (const bool sha256 : {false, true}) {
     World world;
-    TestClient client(world, kHome);
+    TestClient client(world, kOwner);
     client.sha256 = sha256;
     const auto answer = client.allocate();
     ASSERT_TRUE(ok(answer));
@@ -120,7 +120,7 @@ TEST(TurnCredentials, GoodOnesAllocateWithEitherIntegrity) {
 
 TEST(TurnCredentials, WrongPasswordAndUnknownUserLookTheSame) {
   World world;
-  TestClient wrong(world, kHome), unknown(world, endpoint("192.0.2.8:1"), Transport::kUdp, "mallory");
+  TestClient wrong(world, kOwner), unknown(world, endpoint("192.0.2.8:1"), Transport::kUdp, "mallory");
   wrong.password = "guess";
   EXPECT_EQ(error_of(wrong.allocate()), 401u);
   EXPECT_EQ(error_of(unknown.allocate()), 401u);
@@ -129,7 +129,7 @@ TEST(TurnCredentials, WrongPasswordAndUnknownUserLookTheSame) {
 
 TEST(TurnCredentials, IntegrityWithoutTheOtherAttributesIsABadRequest) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto key = stun::IntegrityKey::short_term("x");
   ByteArray<256> buffer;
   stun::MessageBuilder builder(buffer, stun::MessageClass::kRequest, stun::kAllocateMethod, {});
@@ -141,7 +141,7 @@ TEST(TurnCredentials, NoncesExpireAndAreGoodForOneClientOnly) {
   Server::Options options;
   options.limits.nonce_lifetime = 100s;
   World world(options);
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   ASSERT_TRUE(ok(client.allocate()));
   world.pass(99s);
   EXPECT_TRUE(ok(client.request(stun::kRefreshMethod)));
@@ -162,7 +162,7 @@ TEST(TurnCredentials, NoncesExpireAndAreGoodForOneClientOnly) {
 
 TEST(TurnCredentials, WhatStandsGoesOnWhenTheyExpireButNothingNewIsAllocated) {
   World world;
-  TestClient client(world, kHome), again(world, endpoint("192.0.2.7:40001"));
+  TestClient client(world, kOwner), again(world, endpoint("192.0.2.7:40001"));
   ASSERT_TRUE(ok(client.allocate()));
   world.users.passwords.erase("alice");
   EXPECT_TRUE(ok(client.request(stun::kRefreshMethod)));
@@ -171,7 +171,7 @@ TEST(TurnCredentials, WhatStandsGoesOnWhenTheyExpireButNothingNewIsAllocated) {
 
 TEST(TurnCredentials, AnotherUserMayNotTouchAnAllocation) {
   World world;
-  TestClient alice(world, kHome), bob(world, kHome, Transport::kUdp, "bob");
+  TestClient alice(world, kOwner), bob(world, kOwner, Transport::kUdp, "bob");
   ASSERT_TRUE(ok(alice.allocate()));
   EXPECT_EQ(error_of(bob.request(stun::kRefreshMethod, lifetime(0))), 441u);
   EXPECT_EQ(error_of(bob.permit(endpoint("198.51.100.80:1"))), 441u);
@@ -181,7 +181,7 @@ TEST(TurnCredentials, AnotherUserMayNotTouchAnAllocation) {
 
 TEST(TurnCredentials, UnknownAttributesAreNamed) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto answer = client.allocate([](stun::MessageBuilder& builder) {
     builder.add_u32(static_cast<AttributeType>(0x7ABC), 1).add_u32(static_cast<AttributeType>(0xFABC), 1);
   });
@@ -195,11 +195,11 @@ TEST(TurnCredentials, UnknownAttributesAreNamed) {
 
 TEST(TurnAllocate, TellsRelayedAndMappedAddressAndLifetime) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto answer = client.allocate();
   ASSERT_TRUE(ok(answer));
   EXPECT_EQ(relayed_of(*answer), std::vector<Endpoint>{world.output.open.begin()->second});
-  EXPECT_EQ(answer->message.xor_address(AttributeType::kXorMappedAddress), kHome);
+  EXPECT_EQ(answer->message.xor_address(AttributeType::kXorMappedAddress), kOwner);
   EXPECT_EQ(answer->message.u32(AttributeType::kLifetime), 600u);
   EXPECT_TRUE(world.server.stands(client.tuple));
 }
@@ -210,14 +210,14 @@ TEST(TurnAllocate, LifetimeIsBetweenDefaultAndMaximum) {
       {1, 600}, {1000, 1000}, {1'000'000, 3600}, {0xFFFFFFFF, 3600}};
   std::uint16_t port = 1;
   for (const auto& [wish, expected] : granted) {
-    TestClient client(world, {kHome.address, port++});
+    TestClient client(world, {kOwner.address, port++});
     EXPECT_EQ(client.allocate(lifetime(wish))->message.u32(AttributeType::kLifetime), expected) << wish;
   }
 }
 
 TEST(TurnAllocate, TheSameRequestAgainHasTheSameAnswer) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   client.transaction = stun::TransactionId{std::byte{9}};
   const auto first = client.allocate(even_port(true));
   const auto second = client.allocate(even_port(true));
@@ -230,7 +230,7 @@ TEST(TurnAllocate, TheSameRequestAgainHasTheSameAnswer) {
 
 TEST(TurnAllocate, OnlyUdpIsRelayed) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   EXPECT_EQ(error_of(client.request(stun::kAllocateMethod)), 400u);
   EXPECT_EQ(error_of(client.request(stun::kAllocateMethod,
                                     [](auto& b) { b.add_u32(AttributeType::kRequestedTransport, 6u << 24); })),
@@ -242,7 +242,7 @@ TEST(TurnAllocate, OnlyUdpIsRelayed) {
 
 TEST(TurnAllocate, FamiliesThatAreNotOfferedAreRefused) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   EXPECT_EQ(error_of(client.allocate(family(2))), 440u);
   EXPECT_EQ(error_of(client.allocate(family(3))), 440u);
   EXPECT_TRUE(ok(client.allocate(family(1))));
@@ -250,7 +250,7 @@ TEST(TurnAllocate, FamiliesThatAreNotOfferedAreRefused) {
 
 TEST(TurnAllocate, Ipv6WhereItIsOffered) {
   World world(both_families());
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto answer = client.allocate(family(2));
   ASSERT_TRUE(ok(answer));
   ASSERT_EQ(relayed_of(*answer).size(), 1u);
@@ -265,7 +265,7 @@ auto additional(std::uint8_t number) {
 
 TEST(TurnAllocate, BothFamiliesAtOnce) {
   World world(both_families());
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto answer = client.allocate(additional(2));
   ASSERT_TRUE(ok(answer));
   EXPECT_EQ(relayed_of(*answer).size(), 2u);
@@ -283,7 +283,7 @@ TEST(TurnAllocate, BothFamiliesAtOnce) {
 
 TEST(TurnAllocate, OfTwoFamiliesTheMissingOneIsExplained) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto answer = client.allocate(additional(2));
   ASSERT_TRUE(ok(answer));
   EXPECT_EQ(relayed_of(*answer).size(), 1u);
@@ -296,7 +296,7 @@ TEST(TurnAllocate, OfTwoFamiliesTheMissingOneIsExplained) {
 
 TEST(TurnAllocate, AttributesThatExcludeEachOtherAreABadRequest) {
   World world(both_families());
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   const auto both = [](auto one, auto other) {
     return [one, other](stun::MessageBuilder& builder) {
       one(builder);
@@ -314,7 +314,8 @@ TEST(TurnAllocate, AttributesThatExcludeEachOtherAreABadRequest) {
 
 TEST(TurnAllocate, AReservedPortIsForWhoHasTheTokenAndForAWhile) {
   World world;
-  TestClient first(world, kHome), second(world, endpoint("192.0.2.7:40002")), bob(world, kHome, Transport::kTcp, "bob");
+  TestClient first(world, kOwner), second(world, endpoint("192.0.2.7:40002")),
+      bob(world, kOwner, Transport::kTcp, "bob");
   const auto answer = first.allocate(even_port(true));
   ASSERT_TRUE(ok(answer));
   const auto even = relayed_of(*answer)[0];
@@ -338,7 +339,7 @@ TEST(TurnAllocate, AReservedPortIsForWhoHasTheTokenAndForAWhile) {
 TEST(TurnAllocate, NoFreePortIsInsufficientCapacity) {
   World world;
   world.output.full = true;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   EXPECT_EQ(error_of(client.allocate()), 508u);
   EXPECT_EQ(world.server.counters().no_capacity, 1u);
 }
@@ -350,7 +351,7 @@ TEST(TurnAllocate, QuotaOfAUserAndOfAll) {
   World world(options);
   std::uint16_t port = 1;
   const auto next = [&](const char* user) {
-    return TestClient(world, {kHome.address, port++}, Transport::kUdp, user).allocate();
+    return TestClient(world, {kOwner.address, port++}, Transport::kUdp, user).allocate();
   };
   ASSERT_TRUE(ok(next("alice")));
   ASSERT_TRUE(ok(next("alice")));
@@ -358,7 +359,7 @@ TEST(TurnAllocate, QuotaOfAUserAndOfAll) {
   ASSERT_TRUE(ok(next("bob")));
   EXPECT_EQ(error_of(next("bob")), 508u);
   EXPECT_EQ(world.server.counters().over_quota, 1u);
-  TestClient(world, {kHome.address, 1}).request(stun::kRefreshMethod, lifetime(0));
+  TestClient(world, {kOwner.address, 1}).request(stun::kRefreshMethod, lifetime(0));
   EXPECT_TRUE(ok(next("bob")));
 }
 
@@ -366,7 +367,7 @@ TEST(TurnAllocate, ReservationsCountInTheQuota) {
   Server::Options options;
   options.limits.allocations_per_user = 3;
   World world(options);
-  TestClient first(world, kHome), second(world, endpoint("192.0.2.7:2")), third(world, endpoint("192.0.2.7:3"));
+  TestClient first(world, kOwner), second(world, endpoint("192.0.2.7:2")), third(world, endpoint("192.0.2.7:3"));
   const auto answer = first.allocate(even_port(true));
   ASSERT_TRUE(ok(answer));
   EXPECT_EQ(error_of(second.allocate(even_port(true))), 486u);
@@ -378,7 +379,7 @@ TEST(TurnAllocate, ReservationsCountInTheQuota) {
 
 TEST(TurnEnd, ExpiresWhenItIsNotRefreshed) {
   World world;
-  TestClient client(world, kHome), other(world, endpoint("192.0.2.7:2"));
+  TestClient client(world, kOwner), other(world, endpoint("192.0.2.7:2"));
   ASSERT_TRUE(ok(client.allocate()));
   ASSERT_TRUE(ok(other.allocate()));
   world.pass(599s);
@@ -392,7 +393,7 @@ TEST(TurnEnd, ExpiresWhenItIsNotRefreshed) {
 
 TEST(TurnEnd, RefreshWithLifetimeZeroDeletes) {
   World world;
-  TestClient client(world, kHome);
+  TestClient client(world, kOwner);
   ASSERT_TRUE(ok(client.allocate()));
   const auto answer = client.request(stun::kRefreshMethod, lifetime(0));
   ASSERT_TRUE(ok(answer));
@@ -404,7 +405,7 @@ TEST(TurnEnd, RefreshWithLifetimeZeroDeletes) {
 
 TEST(TurnEnd, RevokedWithItsUserAndWithItsStream) {
   World world;
-  TestClient udp(world, kHome), tcp(world, kHome, Transport::kTcp), bob(world, kHome, Transport::kTls, "bob");
+  TestClient udp(world, kOwner), tcp(world, kOwner, Transport::kTcp), bob(world, kOwner, Transport::kTls, "bob");
   ASSERT_TRUE(ok(udp.allocate(even_port(true))));
   ASSERT_TRUE(ok(tcp.allocate()));
   ASSERT_TRUE(ok(bob.allocate()));

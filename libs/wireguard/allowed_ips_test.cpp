@@ -10,8 +10,8 @@
 namespace higgs::wireguard {
 namespace {
 
-IpPrefix prefix(std::string_view text) { return IpPrefix::parse(text).value(); }
-IpAddress ip(std::string_view text) { return IpAddress::parse(text).value(); }
+IpPrefix to_prefix(std::string_view text) { return IpPrefix::parse(text).value(); }
+IpAddress to_ip(std::string_view text) { return IpAddress::parse(text).value(); }
 
 struct AllowedIpsTest : testing::Test {
   AllowedIps table;
@@ -21,46 +21,46 @@ struct AllowedIpsTest : testing::Test {
 };
 
 TEST_F(AllowedIpsTest, TheLongestPrefixWins) {
-  table.insert(prefix("0.0.0.0/0"), a);
-  table.insert(prefix("10.0.0.0/8"), b);
-  table.insert(prefix("10.1.2.3/32"), c);
-  EXPECT_EQ(table.find(ip("8.8.8.8")), &a);
-  EXPECT_EQ(table.find(ip("10.1.2.4")), &b);
-  EXPECT_EQ(table.find(ip("10.1.2.3")), &c);
-  EXPECT_EQ(table.find(ip("::1")), nullptr);
+  table.insert(to_prefix("0.0.0.0/0"), a);
+  table.insert(to_prefix("10.0.0.0/8"), b);
+  table.insert(to_prefix("10.1.2.3/32"), c);
+  EXPECT_EQ(table.find(to_ip("8.8.8.8")), &a);
+  EXPECT_EQ(table.find(to_ip("10.1.2.4")), &b);
+  EXPECT_EQ(table.find(to_ip("10.1.2.3")), &c);
+  EXPECT_EQ(table.find(to_ip("::1")), nullptr);
 }
 
 TEST_F(AllowedIpsTest, FamiliesAreApart) {
-  table.insert(prefix("::/0"), a);
-  EXPECT_EQ(table.find(ip("1.2.3.4")), nullptr);
-  EXPECT_EQ(table.find(ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")), &a);
-  table.insert(prefix("2001:db8::1/128"), b);
-  EXPECT_EQ(table.find(ip("2001:db8::1")), &b);
-  EXPECT_EQ(table.find(ip("2001:db8::2")), &a);
-  table.insert(prefix("2001:db8:0:0:8000::/65"), c);
-  EXPECT_EQ(table.find(ip("2001:db8:0:0:8000::1")), &c);
-  EXPECT_EQ(table.find(ip("2001:db8:0:0:7fff::1")), &a);
+  table.insert(to_prefix("::/0"), a);
+  EXPECT_EQ(table.find(to_ip("1.2.3.4")), nullptr);
+  EXPECT_EQ(table.find(to_ip("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")), &a);
+  table.insert(to_prefix("2001:db8::1/128"), b);
+  EXPECT_EQ(table.find(to_ip("2001:db8::1")), &b);
+  EXPECT_EQ(table.find(to_ip("2001:db8::2")), &a);
+  table.insert(to_prefix("2001:db8:0:0:8000::/65"), c);
+  EXPECT_EQ(table.find(to_ip("2001:db8:0:0:8000::1")), &c);
+  EXPECT_EQ(table.find(to_ip("2001:db8:0:0:7fff::1")), &a);
 }
 
 TEST_F(AllowedIpsTest, APrefixMovesToTheLastThatAskedForIt) {
-  EXPECT_EQ(table.insert(prefix("10.0.0.0/8"), a), nullptr);
-  EXPECT_EQ(table.insert(prefix("10.0.0.0/8"), b), &a);
-  EXPECT_EQ(table.find(ip("10.0.0.1")), &b);
-  EXPECT_FALSE(table.remove(prefix("10.0.0.0/8"), a)) << "it is not a's any more";
-  EXPECT_EQ(table.find(ip("10.0.0.1")), &b);
+  EXPECT_EQ(table.insert(to_prefix("10.0.0.0/8"), a), nullptr);
+  EXPECT_EQ(table.insert(to_prefix("10.0.0.0/8"), b), &a);
+  EXPECT_EQ(table.find(to_ip("10.0.0.1")), &b);
+  EXPECT_FALSE(table.remove(to_prefix("10.0.0.0/8"), a)) << "it is not a's any more";
+  EXPECT_EQ(table.find(to_ip("10.0.0.1")), &b);
 }
 
 TEST_F(AllowedIpsTest, RemovingLeavesNothingBehind) {
   for (const auto* text : {"10.0.0.0/8", "10.128.0.0/9", "10.0.0.0/9", "10.1.0.0/16", "10.1.1.1/32", "0.0.0.0/0"}) {
-    table.insert(prefix(text), a);
+    table.insert(to_prefix(text), a);
   }
-  EXPECT_FALSE(table.remove(prefix("10.1.0.0/17"), a));
+  EXPECT_FALSE(table.remove(to_prefix("10.1.0.0/17"), a));
   for (const auto* text : {"10.0.0.0/8", "10.1.1.1/32", "0.0.0.0/0", "10.128.0.0/9", "10.1.0.0/16", "10.0.0.0/9"}) {
-    EXPECT_TRUE(table.remove(prefix(text), a)) << text;
-    EXPECT_FALSE(table.remove(prefix(text), a)) << text;
+    EXPECT_TRUE(table.remove(to_prefix(text), a)) << text;
+    EXPECT_FALSE(table.remove(to_prefix(text), a)) << text;
   }
   EXPECT_EQ(table.node_count(), 0u);
-  EXPECT_EQ(table.find(ip("10.1.1.1")), nullptr);
+  EXPECT_EQ(table.find(to_ip("10.1.1.1")), nullptr);
 }
 
 TEST_F(AllowedIpsTest, AgreesWithAPlainListOnRandomOperations) {

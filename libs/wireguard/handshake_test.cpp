@@ -35,7 +35,7 @@ SecretBytes<32> counting_key() {
   return key;
 }
 
-struct Handshake : testing::Test {
+struct Handshake : ::testing::Test {
   LocalIdentity initiator = identity_of(0x11);
   LocalIdentity responder = identity_of(0x22);
   RemoteIdentity to_responder = remote_of(initiator, responder, counting_key());

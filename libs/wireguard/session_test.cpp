@@ -7,14 +7,14 @@
 namespace higgs::wireguard {
 namespace {
 
-constexpr Instant kStart{std::chrono::hours(10)};
+constexpr Instant kBegin{std::chrono::hours(10)};
 
-struct SessionTest : testing::Test {
+struct SessionTest : ::testing::Test {
   SeededRandom random{31};
   IndexTable table;
   Peer peer{crypto::PublicKey{}};
 
-  std::unique_ptr<Session> make(bool initiator, Instant now = kStart) {
+  std::unique_ptr<Session> make(bool initiator, Instant now = kBegin) {
     return std::make_unique<Session>(TransportKeys{}, table.add(random, {&peer, nullptr}), 7, initiator, now);
   }
 };
@@ -23,39 +23,39 @@ TEST_F(SessionTest, RunsOutOfMessages) {
   const auto session = make(true);
   EXPECT_EQ(session->reserve(3), 0u);
   EXPECT_EQ(session->reserve(1), 3u);
-  EXPECT_FALSE(session->wants_rekey_after_send(kStart));
+  EXPECT_FALSE(session->wants_rekey_after_send(kBegin));
   session->skip_counters_to(kRekeyAfterMessages);
-  EXPECT_FALSE(session->wants_rekey_after_send(kStart));
+  EXPECT_FALSE(session->wants_rekey_after_send(kBegin));
   session->reserve(1);
-  EXPECT_TRUE(session->wants_rekey_after_send(kStart));
-  EXPECT_TRUE(session->may_send(kStart));
+  EXPECT_TRUE(session->wants_rekey_after_send(kBegin));
+  EXPECT_TRUE(session->may_send(kBegin));
   session->skip_counters_to(kRejectAfterMessages - 2);
   EXPECT_EQ(session->remaining(), 2u);
   session->reserve(2);
-  EXPECT_FALSE(session->may_send(kStart));
+  EXPECT_FALSE(session->may_send(kBegin));
 }
 
 TEST_F(SessionTest, AgesAsSection62Says) {
   const auto initiator = make(true);
   const auto responder = make(false);
   using std::chrono::nanoseconds;
-  EXPECT_FALSE(initiator->wants_rekey_after_send(kStart + kRekeyAfterTime - nanoseconds(1)));
-  EXPECT_TRUE(initiator->wants_rekey_after_send(kStart + kRekeyAfterTime));
-  EXPECT_FALSE(responder->wants_rekey_after_send(kStart + kRejectAfterTime));
-  EXPECT_FALSE(initiator->wants_rekey_after_receive(kStart + std::chrono::seconds(164)));
-  EXPECT_TRUE(initiator->wants_rekey_after_receive(kStart + std::chrono::seconds(165)));
-  EXPECT_FALSE(responder->wants_rekey_after_receive(kStart + std::chrono::seconds(170)));
-  EXPECT_TRUE(responder->may_send(kStart + kRejectAfterTime - nanoseconds(1)));
-  EXPECT_FALSE(responder->may_send(kStart + kRejectAfterTime));
+  EXPECT_FALSE(initiator->wants_rekey_after_send(kBegin + kRekeyAfterTime - nanoseconds(1)));
+  EXPECT_TRUE(initiator->wants_rekey_after_send(kBegin + kRekeyAfterTime));
+  EXPECT_FALSE(responder->wants_rekey_after_send(kBegin + kRejectAfterTime));
+  EXPECT_FALSE(initiator->wants_rekey_after_receive(kBegin + std::chrono::seconds(164)));
+  EXPECT_TRUE(initiator->wants_rekey_after_receive(kBegin + std::chrono::seconds(165)));
+  EXPECT_FALSE(responder->wants_rekey_after_receive(kBegin + std::chrono::seconds(170)));
+  EXPECT_TRUE(responder->may_send(kBegin + kRejectAfterTime - nanoseconds(1)));
+  EXPECT_FALSE(responder->may_send(kBegin + kRejectAfterTime));
 }
 
 TEST_F(SessionTest, ResponderWaitsForConfirmation) {
   KeyPairs pairs;
   Session& first = pairs.add(make(false));
-  EXPECT_EQ(pairs.sending(kStart), nullptr);
+  EXPECT_EQ(pairs.sending(kBegin), nullptr);
   EXPECT_TRUE(pairs.confirm(first));
   EXPECT_FALSE(pairs.confirm(first));
-  EXPECT_EQ(pairs.sending(kStart), &first);
+  EXPECT_EQ(pairs.sending(kBegin), &first);
 }
 
 TEST_F(SessionTest, OldPairsAreKeptForPacketsUnderWay) {

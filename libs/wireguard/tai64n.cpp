@@ -10,10 +10,10 @@ namespace {
 constexpr std::uint64_t kTaiOfUnixEpoch = (std::uint64_t{1} << 62) + 10;
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
 
-Tai64n encode(std::uint64_t seconds, std::uint32_t nanoseconds) noexcept {
+Tai64n encode(std::uint64_t whole_seconds, std::uint32_t rest) noexcept {
   Tai64n stamp;
-  store_be(stamp.bytes.data(), seconds);
-  store_be(stamp.bytes.data() + 8, nanoseconds);
+  store_be(stamp.bytes.data(), whole_seconds);
+  store_be(stamp.bytes.data() + 8, rest);
   return stamp;
 }
 
@@ -28,11 +28,11 @@ Tai64n Tai64n::from(WallTime time) noexcept {
 }
 
 Tai64n Tai64n::next() const noexcept {
-  const auto seconds = load_be<std::uint64_t>(bytes.data());
+  const auto whole_seconds = load_be<std::uint64_t>(bytes.data());
   const std::uint64_t nanoseconds =
       std::uint64_t{load_be<std::uint32_t>(bytes.data() + 8)} + kTimestampGranularityNanoseconds;
-  return nanoseconds < kNanosecondsPerSecond ? encode(seconds, static_cast<std::uint32_t>(nanoseconds))
-                                             : encode(seconds + 1, 0);
+  return nanoseconds < kNanosecondsPerSecond ? encode(whole_seconds, static_cast<std::uint32_t>(nanoseconds))
+                                             : encode(whole_seconds + 1, 0);
 }
 
 }  // namespace higgs::wireguard

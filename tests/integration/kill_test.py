@@ -2,6 +2,7 @@
 # ctest: serial
 # ctest: cluster
 import subprocess
+import time
 import unittest
 
 from case import NODE_ADDRESS, LabCase
@@ -55,6 +56,29 @@ class Kills(LabCase):
         self.node.start(wait=False)
         self.server.start()
         self.client.wait_tunnel(NODE_ADDRESS, RECOVERY_SECONDS)
+        self.finish()
+
+    def test_server_killed_while_the_node_begins(self):
+        self.client.connect(expect=NODE_ADDRESS)
+        for milliseconds in (30, 60, 120, 250, 500):
+            with self.subTest(milliseconds=milliseconds):
+                self.node.kill()
+                self.node.start(wait=False)
+                time.sleep(milliseconds / 1000)
+                self.server.kill()
+                self.server.start()
+                self.client.wait_tunnel(NODE_ADDRESS, RECOVERY_SECONDS)
+        self.finish()
+
+    def test_server_killed_while_the_client_connects(self):
+        for milliseconds in (30, 60, 120, 250, 500):
+            with self.subTest(milliseconds=milliseconds):
+                self.client.begin("connect", "--state-dir", self.client.state)
+                time.sleep(milliseconds / 1000)
+                self.server.kill()
+                self.server.start()
+                self.client.wait_tunnel(NODE_ADDRESS, RECOVERY_SECONDS)
+                self.client.disconnect()
         self.finish()
 
     def test_client_killed_while_connecting(self):
