@@ -88,8 +88,8 @@ class TwoRegions(LoggedCase):
 
     def replica_pauses(self):
         token = self.token(self.b)
-        self.regions.replica.pause()
         before, said = self.reads("primary"), self.b.output().count(PASSED_OVER)
+        self.regions.replica.pause()
         for _ in range(ROUNDS):
             self.ask(self.b, token)
         self.replica_is(0)
