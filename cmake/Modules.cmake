@@ -61,8 +61,8 @@ endfunction()
 function(higgs_compile_together target)
   if(HIGGS_UNITY)
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
-    # Said of a class in an included file; these are included in one place only.
-    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+    # g++ says it of a class in an included file; these are included in one place only.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   endif()
 endfunction()
 
