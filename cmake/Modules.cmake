@@ -77,8 +77,8 @@ function(higgs_precompile target kind)
   target_precompile_headers(${target} REUSE_FROM higgs_precompiled_${kind})
 endfunction()
 
-# Tests are compiled far more often than they are run. Optimising them, and looking for undefined behaviour in them and not
-# in what they test, costs half of the time that a build takes.
+# The code of tests is not optimised, and not all undefined behaviour is looked for in it, as it is in what they test: that
+# would be nearly half of what compiling them costs.
 function(higgs_test_options target)
   target_compile_options(${target} PRIVATE -O0)
   if(HIGGS_SANITIZER STREQUAL "address")

@@ -6,6 +6,6 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
                       -Wno-stringop-overread -Wno-dangling-pointer -Wno-mismatched-new-delete
                       $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endif()
-# The file offsets are what libpqxx wants; with them everywhere, precompiled headers fit everywhere.
+# The file offsets are what hiredis wants; with them everywhere, precompiled headers fit everywhere.
 add_compile_options(-fstack-protector-strong -D_GLIBCXX_ASSERTIONS -D_FILE_OFFSET_BITS=64)
 add_link_options(-Wl,-z,relro,-z,now)

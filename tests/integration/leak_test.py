@@ -18,6 +18,7 @@ class Leaks(LabCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        # So that test_nothing_leaks_at_disconnect need not wait for minutes.
         cls.lab.client_a.sh("sysctl -qw net.ipv4.tcp_orphan_retries=1")
 
     @contextlib.contextmanager
