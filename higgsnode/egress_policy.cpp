@@ -1,8 +1,9 @@
 #include "higgsnode/egress_policy.h"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
+
+#include "base/number.h"
 
 namespace higgs::node {
 namespace {
@@ -142,10 +143,7 @@ std::string chain_prefix(const NodeId& node) { return "HIGGSN-" + to_string(node
 
 std::uint32_t routing_table(const NodeId& node) {
   // Far from the numbers that people and other programs choose.
-  std::uint32_t number = 0;
-  const auto text = to_string(node).substr(0, 6);
-  (void)std::from_chars(text.data(), text.data() + text.size(), number, 16);
-  return 0x48000000u | number;
+  return 0x48000000u | parse_number<std::uint32_t>(to_string(node).substr(0, 6), 16).value();
 }
 
 std::vector<IpPrefix> unreachable_prefixes(const EgressPolicy& policy, bool v6) {

@@ -1,7 +1,8 @@
 #include "higgsnode/egress_routes.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/number.h"
 
 namespace higgs::node {
 namespace {
@@ -82,17 +83,14 @@ Result<void> take_away(Netlink& netlink, IpFamily family, const std::string& int
 Result<void> undo(const tunnel::UndoStep& step) {
   const auto interface = step.fields.find("interface"), table = step.fields.find("table");
   if (interface == step.fields.end() || table == step.fields.end()) return tunnel::JournalError::kDamaged;
-  std::uint32_t number = 0;
-  const auto& text = table->second;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || number <= 255)
-    return tunnel::JournalError::kDamaged;
+  const auto number = parse_number<std::uint32_t>(table->second);
+  if (!number || *number <= 255) return tunnel::JournalError::kDamaged;
   auto netlink = Netlink::open();
   if (!netlink) return netlink.error();
-  if (auto v4 = take_away(*netlink, IpFamily::kV4, interface->second, number); !v4) return v4;
+  if (auto v4 = take_away(*netlink, IpFamily::kV4, interface->second, *number); !v4) return v4;
   // A kernel without IPv6 has nothing of it to be undone.
   if (!netlink->rules(IpFamily::kV6)) return {};
-  return take_away(*netlink, IpFamily::kV6, interface->second, number);
+  return take_away(*netlink, IpFamily::kV6, interface->second, *number);
 }
 
 }  // namespace

@@ -1,11 +1,10 @@
 #include "higgsnode/identity.h"
 
-#include <charconv>
-
 #include <sys/stat.h>
 
 #include "api/registration_signature.h"
 #include "base/base64.h"
+#include "base/number.h"
 #include "runtime/files.h"
 
 HIGGS_ERROR_CATEGORY(higgs::node, IdentityError, "node.identity") {
@@ -70,11 +69,11 @@ Result<Identity> Identity::load_or_create(const std::filesystem::path& state_dir
   const auto sequence = runtime::read_file_if_there(state_dir / kSequenceFile, 64);
   if (!sequence) return sequence.error();
   if (*sequence) {
-    const auto& text = **sequence;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), identity.sequence_);
-    if (error != std::errc{} || std::string_view(end, text.data() + text.size()) != "\n") {
-      return IdentityError::kBadSequenceFile;
-    }
+    const std::string_view text = **sequence;
+    if (!text.ends_with('\n')) return IdentityError::kBadSequenceFile;
+    const auto number = parse_number<std::uint64_t>(text.substr(0, text.size() - 1));
+    if (!number) return IdentityError::kBadSequenceFile;
+    identity.sequence_ = *number;
   }
   return identity;
 }

@@ -108,13 +108,13 @@ NetworkRouteManager::~NetworkRouteManager() = default;
 
 Result<void> NetworkRouteManager::open() {
   const int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-  if (fd < 0) return ErrorCode(errno, boost::system::system_category());
+  if (fd < 0) return errno_code();
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
   address.nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE |
                       RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    const ErrorCode error(errno, boost::system::system_category());
+    const ErrorCode error = errno_code();
     ::close(fd);
     return error;
   }

@@ -22,9 +22,7 @@ using tunnel::testing::output_of;
 constexpr std::uint32_t kTable = 0x48123456;
 
 void in_namespace(const std::function<void()>& body) {
-  if (in_own_network(body)) return;
-  if (::geteuid() == 0) FAIL() << "root could not make a network namespace";
-  GTEST_SKIP() << "needs root";
+  if (!in_own_network(body)) FAIL() << "needs root, or a user namespace with a network";
 }
 
 EgressPolicy engine_policy() {

@@ -108,7 +108,7 @@ Result<std::optional<Account>> load_account(const StateDirectory& state) {
   try {
     return std::optional<Account>(from_json(Json::parse(**text)));
   } catch (const Json::exception&) {
-    return ErrorCode(EILSEQ, boost::system::system_category());
+    return errno_code(EILSEQ);
   }
 }
 

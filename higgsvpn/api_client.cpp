@@ -1,11 +1,10 @@
 #include "higgsvpn/api_client.h"
 
-#include <charconv>
-
 #include <boost/url/url.hpp>
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "net/server_probe.h"
 #include "net/tracing.h"
 #include "runtime/clock.h"
@@ -46,11 +45,9 @@ net::HttpClientOptions http_options(const Account& account, std::optional<std::u
 
 std::optional<std::chrono::seconds> retry_after_of(const net::HttpResponse& response) {
   const auto text = response.headers.get("Retry-After");
-  if (!text) return std::nullopt;
-  unsigned seconds = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
-  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
-  return std::chrono::seconds(std::min(seconds, 3600u));
+  const auto seconds = text ? parse_number<unsigned>(*text) : std::nullopt;
+  if (!seconds) return std::nullopt;
+  return std::chrono::seconds(std::min(*seconds, 3600u));
 }
 
 Failure malformed(const std::string& what) {

@@ -92,7 +92,7 @@ TEST_F(LocalNetworkTest, UpAndDownLeavesNothing) {
         EXPECT_EQ(everything(), before);
         EXPECT_FALSE(fs::exists(state().journal()));
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -113,7 +113,7 @@ TEST_F(LocalNetworkTest, WhatIsFlushedBeforeThereIsATunnelIsPutBack) {
         EXPECT_EQ(network.mend(), std::nullopt) << "what was given back stays so";
         EXPECT_FALSE(is_closed());
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -145,7 +145,7 @@ TEST_F(LocalNetworkTest, RoutesAndPolicyRulesArePutBack) {
         ASSERT_TRUE(network.restore());
         EXPECT_EQ(everything(), before);
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -183,7 +183,7 @@ TEST_F(LocalNetworkTest, KilledAfterEachJournalStep) {
           EXPECT_EQ(everything(), before) << "killed after step " << step;
         }
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -209,7 +209,7 @@ TEST_F(LocalNetworkTest, NextConnectTakesTheClosedKillSwitchOver) {
         ASSERT_TRUE(next.restore());
         EXPECT_EQ(everything(), before);
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 

@@ -67,11 +67,11 @@ Outcome<NetworkLock> NetworkLock::take() {
   const auto began = std::chrono::steady_clock::now();
   for (;;) {
     const int fd = open_socket();
-    if (fd < 0) return Failure::of({errno, boost::system::system_category()}, "cannot make a socket");
+    if (fd < 0) return Failure::of(errno_code(), "cannot make a socket");
     NetworkLock lock(fd);
     const Name at = name();
     if (::bind(fd, at.get(), at.bytes) == 0 && ::listen(fd, SOMAXCONN) == 0) return lock;
-    if (errno != EADDRINUSE) return Failure::of({errno, boost::system::system_category()}, "cannot lock the network");
+    if (errno != EADDRINUSE) return Failure::of(errno_code(), "cannot lock the network");
     const auto who = holder();
     const bool alive = who && who->pid > 0 && (::kill(who->pid, 0) == 0 || errno == EPERM);
     const auto patience = alive ? kPatienceWithTheLiving : kPatience;

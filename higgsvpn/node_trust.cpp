@@ -30,11 +30,11 @@ Result<void> NodeTrust::load() {
   if (!*text) return {};
   const Json nodes = Json::parse(**text, nullptr, false);
   // Forgetting what was seen would let an old key back in: a damaged file is an error, not an empty one.
-  if (!nodes.is_object()) return ErrorCode(EILSEQ, boost::system::system_category());
+  if (!nodes.is_object()) return errno_code(EILSEQ);
   for (const auto& [name, entry] : nodes.items()) {
     const auto id = parse_id<NodeId>(name);
     if (!id || !entry.is_object() || !entry.contains("sequence") || !entry["sequence"].is_number_unsigned()) {
-      return ErrorCode(EILSEQ, boost::system::system_category());
+      return errno_code(EILSEQ);
     }
     const auto used = entry.find("lastUsed");
     seen_[*id] = {entry["sequence"].get<std::uint64_t>(),

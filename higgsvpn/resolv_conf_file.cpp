@@ -13,8 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-ErrorCode last_error() { return {errno, boost::system::system_category()}; }
-
 fs::path temporary_of(const fs::path& path) {
   return path.parent_path() / ("." + path.filename().string() + ".higgsvpn");
 }
@@ -27,9 +25,9 @@ bool is_ours(std::string_view content) {
 Result<void> put_back_link(const fs::path& path, const std::string& target) {
   const fs::path temporary = temporary_of(path);
   ::unlink(temporary.c_str());
-  if (::symlink(target.c_str(), temporary.c_str()) != 0) return last_error();
+  if (::symlink(target.c_str(), temporary.c_str()) != 0) return errno_code();
   if (::rename(temporary.c_str(), path.c_str()) == 0) return {};
-  const ErrorCode error = last_error();
+  const ErrorCode error = errno_code();
   ::unlink(temporary.c_str());
   return error;
 }
@@ -42,7 +40,7 @@ Result<ResolvConfFile> ResolvConfFile::look(const fs::path& path) {
   if (status.type() == fs::file_type::not_found) return ResolvConfFile{};
   if (status.type() == fs::file_type::symlink) {
     fs::path target = fs::read_symlink(path, error);
-    if (error) return ErrorCode(error.value(), boost::system::system_category());
+    if (error) return errno_code(error.value());
     return ResolvConfFile{Kind::kLink, {}, std::move(target)};
   }
   auto content = runtime::read_file(path);
@@ -95,12 +93,12 @@ Result<void> undo_resolv_conf(const tunnel::UndoStep& step) {
 
 Result<void> write_in_place(const fs::path& path, std::string_view content) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (fd < 0) return last_error();
+  if (fd < 0) return errno_code();
   // Overwritten first and cut afterwards: a reader in between sees the new text, or the new with an end of the old,
   // never an empty file.
   const bool written = ::pwrite(fd, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()) &&
                        ::ftruncate(fd, static_cast<off_t>(content.size())) == 0 && ::fsync(fd) == 0;
-  const ErrorCode error = last_error();
+  const ErrorCode error = errno_code();
   ::close(fd);
   return written ? Result<void>() : Result<void>(error);
 }
@@ -110,7 +108,7 @@ Result<void> replace_by_file(const fs::path& path, std::string_view content) {
   ::unlink(temporary.c_str());
   if (const auto written = write_in_place(temporary, content); !written) return written;
   if (::rename(temporary.c_str(), path.c_str()) == 0) return {};
-  const ErrorCode error = last_error();
+  const ErrorCode error = errno_code();
   ::unlink(temporary.c_str());
   return error;
 }

@@ -1,7 +1,8 @@
 #include "higgsvpn/traversal_servers.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "base/number.h"
 
 namespace higgs::vpn {
 namespace {
@@ -62,9 +63,8 @@ std::optional<TurnUri> parse_turn_uri(std::string_view text) {
   if (port.empty()) return uri;
   if (port.front() != ':') return std::nullopt;
   port.remove_prefix(1);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), uri.port);
-  if (error != std::errc() || end != port.data() + port.size() || uri.port == 0) return std::nullopt;
-  return uri;
+  uri.port = parse_number<std::uint16_t>(port).value_or(0);
+  return uri.port == 0 ? std::nullopt : std::optional(uri);
 }
 
 std::vector<Endpoint> stun_endpoints(const std::vector<api::HostPort>& servers, const KnownHosts& known) {

@@ -1,7 +1,7 @@
 // What operators do: admit and ban nodes, queue actions for them, read the audit.
-#include <charconv>
 
 #include "api/account.h"
+#include "base/number.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
 #include "bosonserver/api/node_rules.h"
@@ -66,13 +66,8 @@ net::HttpResponse list_audit(Call& call) {
   const auto page = page_of(call);
   if (!page) return bad_query("limit is not a number from 1 to 500");
   std::optional<std::int64_t> before;
-  if (page->cursor) {
-    std::int64_t id = 0;
-    const auto* const last = page->cursor->data() + page->cursor->size();
-    const auto [end, error] = std::from_chars(page->cursor->data(), last, id);
-    if (error != std::errc{} || end != last) return bad_query("cursor is not one of ours");
-    before = id;
-  }
+  if (page->cursor && !(before = parse_number<std::int64_t>(*page->cursor)))
+    return bad_query("cursor is not one of ours");
   const auto entries = call.services.store.audit(before, page->limit + 1);
   if (!entries) return store_failure(entries.error(), "audit");
   api::AuditList list;

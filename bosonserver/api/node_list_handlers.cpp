@@ -3,15 +3,14 @@
 #include <charconv>
 
 #include "base/base64.h"
+#include "base/number.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/handlers.h"
+#include "bosonserver/api/paging.h"
 #include "bosonserver/domain/liveness.h"
 
 namespace higgs::boson {
 namespace {
-
-constexpr std::size_t kDefaultPage = 100;
-constexpr std::size_t kMostNodes = 500;
 
 double load_of(const NodeRecord& node) {
   const auto share = [](double part, double whole) {
@@ -45,7 +44,7 @@ struct Query {
   std::optional<api::NodeStatus> status;
   bool all_statuses = false;
   Order order = Order::kNodeId;
-  std::size_t limit = kDefaultPage;
+  std::size_t limit = kUsualPage;
   /// The last of the page before: its sort key and id.
   std::optional<std::pair<double, std::string>> after;
 };
@@ -65,10 +64,10 @@ double key_of(const api::NodeSummary& node, Order order) {
   return 0;
 }
 
-template <class T>
-bool parse_decimal(std::string_view text, T& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return !text.empty() && error == std::errc{} && end == text.data() + text.size() && out >= 0;
+/// nullopt also for a negative one, and for what is no number of any size.
+std::optional<double> parse_amount(std::string_view text) {
+  const auto amount = parse_number<double>(text);
+  return amount && *amount >= 0 ? amount : std::nullopt;
 }
 
 std::string cursor_of(const api::NodeSummary& node, Order order) {
@@ -83,10 +82,9 @@ bool parse_cursor(std::string_view text, Query& query) {
   const std::string plain(as_text(*bytes));
   const auto bar = plain.find('|');
   if (bar == plain.npos || !Uuid::parse(std::string_view(plain).substr(bar + 1))) return false;
-  double key = 0;
-  const auto [end, error] = std::from_chars(plain.data(), plain.data() + bar, key);
-  if (error != std::errc{} || end != plain.data() + bar) return false;
-  query.after = {key, plain.substr(bar + 1)};
+  const auto key = parse_number<double>(std::string_view(plain).substr(0, bar));
+  if (!key) return false;
+  query.after = {*key, plain.substr(bar + 1)};
   return true;
 }
 
@@ -105,10 +103,14 @@ std::string parse_query(const Call& call, Query& query) {
     if (name == "country") query.country = value;
     if (name == "region") query.region = value;
     if (name == "natType") good = (query.nat_type = api::parse_nat_type(value)).has_value();
-    if (name == "minBandwidth") good = parse_decimal(value, query.min_bandwidth.emplace());
-    if (name == "maxLatency") good = parse_decimal(value, query.max_latency.emplace());
+    if (name == "minBandwidth") good = (query.min_bandwidth = parse_amount(value)).has_value();
+    if (name == "maxLatency") good = (query.max_latency = parse_amount(value)).has_value();
     if (name == "sort") good = parse_order(value, query.order);
-    if (name == "limit") good = parse_decimal(value, query.limit) && query.limit >= 1 && query.limit <= kMostNodes;
+    if (name == "limit") {
+      const auto limit = parse_limit(value);
+      good = limit.has_value();
+      query.limit = limit.value_or(query.limit);
+    }
     if (name == "cursor") good = parse_cursor(value, query);
     if (name == "status") {
       query.all_statuses = value == "all";

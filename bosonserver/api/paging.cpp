@@ -1,20 +1,20 @@
 #include "bosonserver/api/paging.h"
 
-#include <charconv>
+#include "base/number.h"
 
 namespace higgs::boson {
-namespace {
 
-constexpr std::size_t kMostPage = 500;
-
-}  // namespace
+std::optional<std::size_t> parse_limit(std::string_view text) {
+  const auto limit = parse_number<std::size_t>(text);
+  return limit && *limit >= 1 && *limit <= kMostOfPage ? limit : std::nullopt;
+}
 
 std::optional<Page> page_of(const Call& call) {
   Page page;
   if (const auto limit = call.query("limit")) {
-    const auto [end, error] = std::from_chars(limit->data(), limit->data() + limit->size(), page.limit);
-    if (error != std::errc{} || end != limit->data() + limit->size() || page.limit < 1 || page.limit > kMostPage)
-      return std::nullopt;
+    const auto number = parse_limit(*limit);
+    if (!number) return std::nullopt;
+    page.limit = *number;
   }
   if (const auto cursor = call.query("cursor")) page.cursor = std::string(*cursor);
   return page;

@@ -1,12 +1,12 @@
 #include "bosonserver/cache/redis_url.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
 #include "base/ip.h"
+#include "base/number.h"
 
 HIGGS_ERROR_CATEGORY(higgs::boson, RedisUrlError, "boson.redis_url") {
   switch (error) {
@@ -43,12 +43,6 @@ bool is_host_name(std::string_view host) noexcept {
   });
 }
 
-template <class T>
-bool parse_number(std::string_view text, T& out) noexcept {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc{} && end == text.data() + text.size();
-}
-
 Result<std::string> host_of(const boost::urls::url_view& url) {
   std::string host = url.host_address();
   std::transform(host.begin(), host.end(), host.begin(),
@@ -77,15 +71,17 @@ Result<RedisUrl> RedisUrl::parse(std::string_view text) {
   auto host = host_of(given);
   if (!host) return host.error();
   url.host = std::move(*host);
-  if (given.has_port() &&
-      (!parse_number(std::string_view(given.port().data(), given.port().size()), url.port) || url.port == 0))
-    return RedisUrlError::kPort;
+  if (given.has_port()) url.port = parse_number<std::uint16_t>(given.port()).value_or(0);
+  if (url.port == 0) return RedisUrlError::kPort;
   url.user = given.user();
   url.password = SecretString(given.password());
   if (!printable(url.user) || !printable(url.password.reveal())) return RedisUrlError::kSyntax;
   const std::string path = given.path();
-  if (path.size() > 1 && (!parse_number(std::string_view(path).substr(1), url.database) || url.database > kMaxDatabase))
-    return RedisUrlError::kDatabase;
+  if (path.size() > 1) {
+    const auto database = parse_number<unsigned>(std::string_view(path).substr(1));
+    if (!database || *database > kMaxDatabase) return RedisUrlError::kDatabase;
+    url.database = *database;
+  }
   return url;
 }
 

@@ -1,9 +1,9 @@
 #include "bosonserver/cli/audit_commands.h"
 
-#include <charconv>
 #include <stdexcept>
 
 #include "base/base64.h"
+#include "base/number.h"
 #include "bosonserver/api/audit_check.h"
 
 namespace higgs::boson {
@@ -25,17 +25,15 @@ Exit codes: 0 all is as it was written, 1 it is not.)text";
 
 /// What "ID:HASH" names is there, as it was when the head was printed.
 std::optional<AuditFault> fault_of_head(Store& store, const std::string& head) {
-  std::int64_t id = 0;
   const auto colon = head.find(':');
+  const auto id = parse_number<std::int64_t>(std::string_view(head).substr(0, colon));
   const auto hash = colon == head.npos ? std::nullopt : from_base64url(std::string_view(head).substr(colon + 1));
-  const auto* const end = head.data() + std::min(colon, head.size());
-  if (!hash || std::from_chars(head.data(), end, id).ptr != end)
-    throw std::runtime_error("--head is not ID:HASH, as `bosonserver audit verify` prints it");
+  if (!hash || !id) throw std::runtime_error("--head is not ID:HASH, as `bosonserver audit verify` prints it");
   const auto chain = must(store.audit_chain());
-  if (id == chain.anchor_id && to_bytes(chain.anchor_hash) == *hash) return std::nullopt;
-  const auto links = must(store.audit_links(id - 1, 1));
-  if (links.empty() || links.front().entry.id != id) return AuditFault{id, id, "the head that was kept: not there"};
-  if (to_bytes(links.front().hash) != *hash) return AuditFault{id, id, "the head that was kept: another now"};
+  if (*id == chain.anchor_id && to_bytes(chain.anchor_hash) == *hash) return std::nullopt;
+  const auto links = must(store.audit_links(*id - 1, 1));
+  if (links.empty() || links.front().entry.id != *id) return AuditFault{*id, *id, "the head that was kept: not there"};
+  if (to_bytes(links.front().hash) != *hash) return AuditFault{*id, *id, "the head that was kept: another now"};
   return std::nullopt;
 }
 

@@ -1,8 +1,8 @@
 #include "bosonserver/cli/user_commands.h"
 
-#include <charconv>
 #include <stdexcept>
 
+#include "base/number.h"
 #include "bosonserver/api/user_rules.h"
 #include "bosonserver/cli/password_input.h"
 #include "bosonserver/domain/quota_period.h"
@@ -252,12 +252,9 @@ int UserCommands::set_quota(Console& console) const {
   const auto user = console.user(name_);
   std::optional<std::uint64_t> bytes;
   if (quota_ != kAsConfigured) {
-    std::uint64_t number = 0;
-    const auto* const last = quota_.data() + quota_.size();
-    const auto [end, error] = std::from_chars(quota_.data(), last, number);
-    if (error != std::errc{} || end != last || number > kLargestQuotaBytes)
+    bytes = parse_number<std::uint64_t>(quota_);
+    if (!bytes || *bytes > kLargestQuotaBytes)
       throw std::runtime_error("'" + quota_ + "' is neither a number of bytes nor 'configured'");
-    bytes = number;
   }
   must(console.store().set_relay_quota(user.id, bytes));
   console.audit("ok: relay-quota=" + quota_);

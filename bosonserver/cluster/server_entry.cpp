@@ -1,10 +1,9 @@
 #include "bosonserver/cluster/server_entry.h"
 
-#include <charconv>
-
 #include <nlohmann/json.hpp>
 
 #include "api/registration_signature.h"
+#include "base/number.h"
 
 namespace higgs::boson {
 namespace {
@@ -24,10 +23,7 @@ std::string host_of_origin(std::string_view origin) {
 }
 
 std::uint16_t port_of_origin(std::string_view origin) {
-  const auto text = origin.substr(origin.rfind(':') + 1);
-  std::uint16_t port = 0;
-  std::from_chars(text.data(), text.data() + text.size(), port);
-  return port;
+  return parse_number<std::uint16_t>(origin.substr(origin.rfind(':') + 1)).value_or(0);
 }
 
 api::RelayServer ServerEntry::shown() const {

@@ -1,7 +1,6 @@
 #include "bosonserver/server/relay_gate.h"
 
-#include <charconv>
-
+#include "base/number.h"
 #include "bosonserver/api/answers.h"
 #include "bosonserver/api/call.h"
 #include "bosonserver/api/endpoint.h"
@@ -70,10 +69,7 @@ RelayGrant grant_client(Services& services, RelayMeter& meter, SessionId id, con
 
 std::optional<unsigned> number_of(const Call& call, std::string_view name) {
   const auto text = call.query(name);
-  unsigned number = 0;
-  if (!text) return std::nullopt;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  return error == std::errc{} && end == text->data() + text->size() ? std::optional(number) : std::nullopt;
+  return text ? parse_number<unsigned>(*text) : std::nullopt;
 }
 
 /// `worker` is ours, `from` the other's.

@@ -83,7 +83,8 @@ std::optional<std::string> stun_problem(const ServerSettings& settings) {
   if (!settings.stun_alternate_address) return std::nullopt;
   if (settings.stun_external_address.has_value() != settings.stun_alternate_external_address.has_value())
     return "external addresses are needed of both addresses or of none";
-  const auto& [address, port] = settings.stun_listen;
+  const IpAddress& address = settings.stun_listen.address;
+  const auto port = settings.stun_listen.port;
   const IpAddress& other = *settings.stun_alternate_address;
   if (address.is_unspecified()) return "needs a stun_listen that names the first address";
   if (address == other || address.is_v4() != other.is_v4())

@@ -1,6 +1,5 @@
 #include "bosonserver/store/postgres_connection.h"
 
-#include <charconv>
 #include <map>
 #include <optional>
 #include <utility>
@@ -11,6 +10,7 @@
 #include <pqxx/pqxx>
 
 #include "base/assert.h"
+#include "base/number.h"
 
 namespace higgs::boson {
 namespace {
@@ -51,12 +51,7 @@ class PostgresRows final : public SqlRows {
 
   bool next() override { return ++row_ < static_cast<int>(result_.size()); }
   bool is_null(int column) const override { return field(column).is_null(); }
-  std::int64_t integer(int column) const override {
-    const auto text = view(column);
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-  }
+  std::int64_t integer(int column) const override { return parse_number<std::int64_t>(view(column)).value_or(0); }
   std::string text(int column) const override { return std::string(view(column)); }
   Bytes bytes(int column) const override {
     const pqxx::binarystring value(field(column));

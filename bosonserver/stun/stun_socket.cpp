@@ -17,12 +17,10 @@ constexpr int kBatchesPerTurn = 8;
 /// Asked for; the system may give less.
 constexpr int kSocketBufferBytes = 4 << 20;
 
-ErrorCode last_error() { return {errno, boost::system::generic_category()}; }
-
 Result<int> open_socket(const Endpoint& listen) {
   const bool v6 = listen.address.is_v6();
   const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return last_error();
+  if (fd < 0) return errno_code();
   const int on = 1, off = 0;
   if (v6) {
     ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
@@ -34,7 +32,7 @@ Result<int> open_socket(const Endpoint& listen) {
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSocketBufferBytes, sizeof(kSocketBufferBytes));
   const auto address = net::socket_address(listen);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0) {
-    const auto error = last_error();
+    const auto error = errno_code();
     ::close(fd);
     return error;
   }
@@ -119,7 +117,7 @@ void StunSocket::send(const IpAddress& from, const Endpoint& to, ByteView bytes)
   std::copy(bytes.begin(), bytes.end(), out.bytes.begin());
   out.size = bytes.size();
   const bool v6 = local_.address.is_v6();
-  out.to = net::socket_address({v6 ? mapped(to.address) : to.address, to.port});
+  out.to = net::socket_address({v6 ? mapped(to.address) : to.address, to.port, to.zone});
   out.source.reset();
   if (!from.is_unspecified()) out.source = net::UdpSource{v6 ? mapped(from) : from, 0};
 }

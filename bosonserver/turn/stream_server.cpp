@@ -22,8 +22,6 @@ constexpr std::chrono::seconds kIdleSweepInterval{1};
 /// How long nothing is accepted where the process has no descriptor left.
 constexpr std::chrono::milliseconds kPause{100};
 
-ErrorCode stream_error() { return {errno, boost::system::generic_category()}; }
-
 std::optional<Endpoint> local_of(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
@@ -43,14 +41,14 @@ Result<std::unique_ptr<StreamServer>> StreamServer::listen(const Endpoint& where
                                                            StreamLimits limits) {
   const bool v6 = where.address.is_v6();
   const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return stream_error();
+  if (fd < 0) return errno_code();
   const int on = 1, off = 0;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (v6) ::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
   const auto address = net::socket_address(where);
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address.storage), address.length) != 0 ||
       ::listen(fd, kBacklog) != 0) {
-    const auto error = stream_error();
+    const auto error = errno_code();
     ::close(fd);
     return error;
   }

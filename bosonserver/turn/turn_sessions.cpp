@@ -1,9 +1,9 @@
 #include "bosonserver/turn/turn_sessions.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/base64.h"
+#include "base/number.h"
 #include "crypto/hash.h"
 
 namespace higgs::boson {
@@ -19,9 +19,8 @@ std::optional<UserName> parse_username(std::string_view text) {
   const auto colon = text.find(':');
   if (colon == std::string_view::npos) return std::nullopt;
   UserName name;
-  const auto digits = text.substr(0, colon);
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), name.expires_at);
-  if (error != std::errc{} || end != digits.data() + digits.size() || name.expires_at <= 0) return std::nullopt;
+  name.expires_at = parse_number<std::int64_t>(text.substr(0, colon)).value_or(0);
+  if (name.expires_at <= 0) return std::nullopt;
   const auto session = parse_id<SessionId>(text.substr(colon + 1));
   if (!session) return std::nullopt;
   name.session = *session;

@@ -1,9 +1,9 @@
 #include "api/registration_signature.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/base64.h"
+#include "base/number.h"
 #include "crypto/hash.h"
 
 namespace higgs::api {
@@ -44,9 +44,8 @@ std::optional<std::string> origin_of(std::string_view url) {
     host = authority.substr(0, colon);
     port = authority.substr(colon + 1);
   }
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc{} || end != port.data() + port.size() || number == 0 || number > 65535) return std::nullopt;
+  const auto number = parse_number<std::uint16_t>(port);
+  if (!number || *number == 0) return std::nullopt;
   if (host.starts_with('[')) {
     const auto address = host.ends_with(']') ? IpAddress::parse(host.substr(1, host.size() - 2)) : std::nullopt;
     if (!address || !address->is_v6()) return std::nullopt;
@@ -54,7 +53,7 @@ std::optional<std::string> origin_of(std::string_view url) {
   } else if (host.empty() || !std::all_of(host.begin(), host.end(), is_host_character)) {
     return std::nullopt;
   }
-  return "https://" + host + ":" + std::to_string(number);
+  return "https://" + host + ":" + std::to_string(*number);
 }
 
 std::string sign_registration(const crypto::Ed25519PrivateKey& identity, std::string_view origin,

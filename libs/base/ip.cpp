@@ -1,21 +1,13 @@
 #include "base/ip.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <arpa/inet.h>
 
+#include "base/number.h"
+
 namespace higgs {
-namespace {
-
-std::optional<unsigned> parse_number(std::string_view text, unsigned most) noexcept {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || value > most) return std::nullopt;
-  return value;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 IpAddress IpAddress::v4(const ByteArray<4>& bytes) noexcept {
   IpAddress address;
@@ -53,6 +45,10 @@ bool IpAddress::is_unspecified() const noexcept {
   return std::all_of(all.begin(), all.end(), [](std::byte b) { return b == std::byte{0}; });
 }
 
+bool IpAddress::is_link_local_v6() const noexcept {
+  return v6_ && bytes_[0] == std::byte{0xfe} && (bytes_[1] & std::byte{0xc0}) == std::byte{0x80};
+}
+
 IpAddress IpAddress::unmapped() const noexcept {
   static constexpr ByteArray<12> kMapped = {std::byte{0}, std::byte{0}, std::byte{0},    std::byte{0},
                                             std::byte{0}, std::byte{0}, std::byte{0},    std::byte{0},
@@ -84,7 +80,7 @@ std::optional<IpPrefix> IpPrefix::parse(std::string_view text) noexcept {
   const auto address = IpAddress::parse(text.substr(0, slash));
   if (!address) return std::nullopt;
   if (slash == text.npos) return make(*address, address->bit_length());
-  const auto length = parse_number(text.substr(slash + 1), 128);
+  const auto length = parse_number<unsigned>(text.substr(slash + 1));
   return length ? make(*address, *length) : std::nullopt;
 }
 
@@ -103,13 +99,14 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) noexcept {
   const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
   const auto address = IpAddress::parse(host);
-  const auto port = parse_number(text.substr(colon + 1), 65535);
+  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1));
   if (!address || !port || address->is_v6() != bracketed) return std::nullopt;
-  return Endpoint{*address, static_cast<std::uint16_t>(*port)};
+  return Endpoint{*address, *port};
 }
 
 std::string Endpoint::to_string() const {
-  const auto host = address.to_string();
+  auto host = address.to_string();
+  if (zone != 0) host += "%" + std::to_string(zone);
   return (address.is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 

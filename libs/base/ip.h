@@ -28,6 +28,8 @@ class IpAddress {
   ByteView bytes() const noexcept { return ByteView(bytes_).first(v6_ ? 16 : 4); }
   unsigned bit_length() const noexcept { return v6_ ? 128 : 32; }
   bool is_unspecified() const noexcept;
+  /// fe80::/10: means something together with an interface only.
+  bool is_link_local_v6() const noexcept;
   /// ::ffff:a.b.c.d as a.b.c.d; everything else unchanged.
   IpAddress unmapped() const noexcept;
   std::string to_string() const;
@@ -60,11 +62,14 @@ class IpPrefix {
   unsigned length_ = 32;
 };
 
-/// An address and a port; text form "1.2.3.4:80", "[::1]:80".
+/// An address and a port; text form "1.2.3.4:80", "[::1]:80", with a zone "[fe80::1%2]:80".
 struct Endpoint {
   IpAddress address;
   std::uint16_t port = 0;
+  /// RFC 4007: of a link-local address the interface, by the kernel's number; 0: not known, and for all others.
+  std::uint32_t zone = 0;
 
+  /// Without a zone: nobody else's numbers mean anything here.
   static std::optional<Endpoint> parse(std::string_view text) noexcept;
   std::string to_string() const;
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;

@@ -3,6 +3,7 @@
 // source).
 #pragma once
 
+#include <cerrno>
 #include <string>
 #include <type_traits>
 
@@ -14,6 +15,9 @@ namespace higgs {
 using ErrorCode = boost::system::error_code;
 template <class T>
 using Result = boost::system::result<T, ErrorCode>;
+
+/// A value of errno; by default what the system call that has just failed says.
+inline ErrorCode errno_code(int value = errno) noexcept { return {value, boost::system::generic_category()}; }
 
 #pragma GCC diagnostic push
 // Boost's category has a protected destructor that is not virtual, which is safe: categories are never deleted.

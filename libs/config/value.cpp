@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "base/number.h"
+
 namespace higgs::config {
 namespace {
 
@@ -27,12 +29,8 @@ std::optional<bool> parse_bool(std::string_view text) {
 }
 
 std::optional<double> parse_float(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) {
-    return std::nullopt;
-  }
-  return value;
+  const auto value = parse_number<double>(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {

@@ -1,7 +1,6 @@
 // The types an option may have: how each is read from text (flag, environment, TOML) and written back.
 #pragma once
 
-#include <charconv>
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <string_view>
 
 #include "base/ip.h"
+#include "base/number.h"
 #include "base/secret.h"
 
 namespace higgs::config {
@@ -36,12 +36,7 @@ requires(!std::same_as<T, bool>) struct Value<T> {
     return "a whole number from " + std::to_string(std::numeric_limits<T>::min()) + " to " +
            std::to_string(std::numeric_limits<T>::max());
   }
-  static std::optional<T> parse(std::string_view text) {
-    T value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return value;
-  }
+  static std::optional<T> parse(std::string_view text) { return parse_number<T>(text); }
   static std::string print(T value) { return std::to_string(value); }
 };
 

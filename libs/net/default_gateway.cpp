@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 #include <vector>
+
+#include "base/number.h"
 
 namespace higgs::net {
 namespace {
@@ -14,12 +15,6 @@ namespace {
 /// More than any host's routes before the default one; the rest of the file is not read.
 constexpr std::size_t kMostBytes = 1024 * 1024;
 constexpr std::uint32_t kUp = 1, kGateway = 2, kReject = 0x200;  // linux/route.h: RTF_UP, RTF_GATEWAY, RTF_REJECT
-
-std::optional<std::uint32_t> number(const std::string& text, int base) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
 
 }  // namespace
 
@@ -32,8 +27,9 @@ std::optional<DefaultGateway> parse_default_gateway(std::string_view routes) {
     std::istringstream words(line);
     std::array<std::string, 8> word;
     for (auto& each : word) words >> each;
-    const auto destination = number(word[1], 16), gateway = number(word[2], 16), flags = number(word[3], 16);
-    const auto metric = number(word[6], 10), mask = number(word[7], 16);
+    const auto destination = parse_number<std::uint32_t>(word[1], 16),
+               gateway = parse_number<std::uint32_t>(word[2], 16), flags = parse_number<std::uint32_t>(word[3], 16);
+    const auto metric = parse_number<std::uint32_t>(word[6], 10), mask = parse_number<std::uint32_t>(word[7], 16);
     if (!destination || !gateway || !flags || !metric || !mask) continue;
     if (*destination != 0 || *mask != 0 || (*flags & (kUp | kGateway)) != (kUp | kGateway) || (*flags & kReject) != 0) {
       continue;

@@ -1,10 +1,11 @@
 #include "net/http_target.h"
 
 #include <algorithm>
-#include <charconv>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/ip.h"
+#include "base/number.h"
 
 namespace higgs::net {
 
@@ -61,10 +62,9 @@ bool split_authority(std::string_view authority, HttpUrl& url) {
     url.authority = url.host;
   }
   if (port.empty()) return true;
-  const std::uint16_t own = url.port;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), url.port);
-  if (error != std::errc{} || end != port.data() + port.size() || url.port == 0) return false;
-  if (url.port != own) url.authority.append(":").append(std::to_string(url.port));
+  const auto number = parse_number<std::uint16_t>(port);
+  if (!number || *number == 0) return false;
+  if (*number != std::exchange(url.port, *number)) url.authority.append(":").append(std::to_string(url.port));
   return true;
 }
 

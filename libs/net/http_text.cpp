@@ -12,12 +12,6 @@ namespace {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 /// Fields that say how the message is framed belong to who writes it.
 bool is_framing_field(std::string_view name) noexcept {
   constexpr std::array<std::string_view, 4> kNames = {"content-length", "connection", "date", "transfer-encoding"};
@@ -32,6 +26,12 @@ void append_fields(std::string& out, const HttpHeaders& headers) {
 }
 
 }  // namespace
+
+std::string_view trimmed(std::string_view text) noexcept {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
 
 bool equal_without_case(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() &&

@@ -10,6 +10,8 @@
 
 namespace higgs::net {
 
+/// Without the blanks and tabs around it (OWS of RFC 9110, 5.6.3).
+std::string_view trimmed(std::string_view text) noexcept;
 /// ASCII only.
 bool equal_without_case(std::string_view a, std::string_view b) noexcept;
 /// Whether a comma-separated list holds the token, without case.

@@ -30,8 +30,6 @@ constexpr std::size_t kDiscoveryAnswerBytes = 1500;
 /// A flood does not keep the machine from its timers.
 constexpr int kDatagramsPerTurn = 64;
 
-ErrorCode errno_of_socket() { return {errno, boost::system::system_category()}; }
-
 Result<udp::socket> open_socket(const asio::any_io_executor& executor, bool v6, std::uint32_t mark) {
   udp::socket socket(executor);
   const udp::endpoint any(v6 ? udp::v6() : udp::v4(), 0);
@@ -39,7 +37,7 @@ Result<udp::socket> open_socket(const asio::any_io_executor& executor, bool v6, 
   socket.open(any.protocol(), error);
   if (error) return error;
   if (mark != 0 && ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) != 0)
-    return errno_of_socket();
+    return errno_code();
   socket.bind(any, error);
   if (error) return error;
   socket.non_blocking(true, error);

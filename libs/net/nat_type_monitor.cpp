@@ -1,11 +1,11 @@
 #include "net/nat_type_monitor.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <boost/asio/this_coro.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/number.h"
 #include "net/http_target.h"
 #include "net/nat_discovery.h"
 #include "net/nat_report.h"
@@ -59,9 +59,8 @@ std::optional<StunServerName> StunServerName::parse(const std::string& text) {
   const auto colon = text.find(':');
   result.host = text.substr(0, colon);
   if (colon != std::string::npos) {
-    const char *first = text.data() + colon + 1, *last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(first, last, result.port);
-    if (error != std::errc() || end != last || result.port == 0) return std::nullopt;
+    result.port = parse_number<std::uint16_t>(std::string_view(text).substr(colon + 1)).value_or(0);
+    if (result.port == 0) return std::nullopt;
   }
   const auto part_of_a_name = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';

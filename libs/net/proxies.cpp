@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "net/http_text.h"
+
 namespace higgs::net {
 namespace {
 
@@ -11,12 +13,6 @@ constexpr std::string_view kHeader = "X-Forwarded-For";
 bool same_name(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string_view without_blanks(std::string_view text) {
-  const auto from = text.find_first_not_of(" \t");
-  if (from == text.npos) return {};
-  return text.substr(from, text.find_last_not_of(" \t") - from + 1);
 }
 
 /// "192.0.2.1", "2001:db8::1", and with a port as some proxies write them: "192.0.2.1:80", "[2001:db8::1]:80".
@@ -46,7 +42,7 @@ std::optional<IpAddress> TrustedProxies::client_of(const IpAddress& peer, const 
     for (bool more = true; more;) {
       const auto comma = rest.rfind(',');
       more = comma != rest.npos;
-      const auto entry = without_blanks(more ? rest.substr(comma + 1) : rest);
+      const auto entry = trimmed(more ? rest.substr(comma + 1) : rest);
       if (more) rest = rest.substr(0, comma);
       const auto address = address_of(entry);
       if (!address) return client;  // nobody vouches for what stands before it

@@ -13,10 +13,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
 #include "base/assert.h"
+#include "base/number.h"
 
 namespace higgs::net {
 namespace {
@@ -32,13 +32,6 @@ constexpr std::string_view kText = "PROXY ";
 constexpr std::size_t kMostTextBytes = 107;
 /// The shortest line is "PROXY UNKNOWN\r\n": so many bytes can be read before it is clear which version it is.
 static_assert(kSignature.size() < std::string_view("PROXY UNKNOWN\r\n").size());
-
-std::optional<std::uint16_t> port_of(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto* const end = text.data() + text.size();
-  const auto [last, error] = std::from_chars(text.data(), end, port);
-  return error == std::errc{} && last == end ? std::optional(port) : std::nullopt;
-}
 
 }  // namespace
 
@@ -110,7 +103,7 @@ void ProxyHeaderReader::read_text() {
     return;
   }
   const auto source = IpAddress::parse(words[2]), destination = IpAddress::parse(words[3]);
-  const auto port = port_of(words[4]), to_port = port_of(words[5]);
+  const auto port = parse_number<std::uint16_t>(words[4]), to_port = parse_number<std::uint16_t>(words[5]);
   if (count != words.size() || !source || !destination || !port || !to_port) return;
   const bool fits = words[1] == (source->is_v4() ? "TCP4" : "TCP6") && source->is_v4() == destination->is_v4();
   if (!fits) return;

@@ -75,7 +75,7 @@ boost::system::error_code prepare(tcp::socket& socket, const tcp::endpoint& endp
   socket.open(endpoint.protocol(), error);
   if (error) return error;
   if (mark && ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_MARK, &*mark, sizeof(*mark)) != 0)
-    return {errno, boost::system::system_category()};
+    return errno_code();
   socket.set_option(tcp::no_delay(true), error);
   return error;
 }

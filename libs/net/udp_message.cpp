@@ -25,11 +25,6 @@ std::size_t append(char* at, int level, int type, const T& value) {
   return CMSG_SPACE(sizeof(value));
 }
 
-bool needs_scope(const IpAddress& address) {
-  const ByteView bytes = address.bytes();
-  return address.is_v6() && bytes[0] == std::byte{0xfe} && (bytes[1] & std::byte{0xc0}) == std::byte{0x80};
-}
-
 template <class T>
 IpAddress address_from(const T& raw) {
   ByteArray<sizeof(T)> bytes;
@@ -42,7 +37,7 @@ IpAddress address_from(const T& raw) {
 
 }  // namespace
 
-SocketAddress socket_address(const Endpoint& endpoint, unsigned scope) {
+SocketAddress socket_address(const Endpoint& endpoint) {
   SocketAddress result;
   const ByteView bytes = endpoint.address.bytes();
   if (endpoint.address.is_v4()) {
@@ -56,7 +51,7 @@ SocketAddress socket_address(const Endpoint& endpoint, unsigned scope) {
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6;
     address.sin6_port = htons(endpoint.port);
-    if (needs_scope(endpoint.address)) address.sin6_scope_id = scope;
+    address.sin6_scope_id = endpoint.zone;
     std::memcpy(&address.sin6_addr, bytes.data(), bytes.size());
     std::memcpy(&result.storage, &address, sizeof(address));
     result.length = sizeof(address);
@@ -73,7 +68,7 @@ std::optional<Endpoint> endpoint_of(const sockaddr_storage& storage) {
   if (storage.ss_family == AF_INET6) {
     sockaddr_in6 address{};
     std::memcpy(&address, &storage, sizeof(address));
-    return Endpoint{address_from(address.sin6_addr), ntohs(address.sin6_port)};
+    return Endpoint{address_from(address.sin6_addr), ntohs(address.sin6_port), address.sin6_scope_id};
   }
   return std::nullopt;
 }
@@ -88,7 +83,7 @@ void put_control(msghdr& message, ControlBuffer& buffer, const std::optional<Udp
   } else if (source) {
     in6_pktinfo info{};
     std::memcpy(&info.ipi6_addr, source->address.bytes().data(), sizeof(info.ipi6_addr));
-    if (needs_scope(source->address)) info.ipi6_ifindex = source->interface;
+    if (source->address.is_link_local_v6()) info.ipi6_ifindex = source->interface;
     used += append(buffer.data(), IPPROTO_IPV6, IPV6_PKTINFO, info);
   }
   if (segment_bytes != 0) used += append(buffer.data() + used, IPPROTO_UDP, UDP_SEGMENT, segment_bytes);

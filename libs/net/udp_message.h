@@ -17,8 +17,7 @@ struct SocketAddress {
   sockaddr_storage storage{};
   socklen_t length = 0;
 };
-/// `scope`: the interface for a link-local address.
-SocketAddress socket_address(const Endpoint& endpoint, unsigned scope = 0);
+SocketAddress socket_address(const Endpoint& endpoint);
 std::optional<Endpoint> endpoint_of(const sockaddr_storage& storage);
 
 /// Room for a pktinfo of either family and a segment size.

@@ -36,8 +36,6 @@ constexpr int kFullWaitMs = 5;
 constexpr unsigned kSinglySends = 1024;  ///< to a destination that refused a train
 constexpr int kPortAttempts = 16;
 
-ErrorCode last_error() { return {errno, boost::system::generic_category()}; }
-
 template <class T>
 bool set_option(int fd, int level, int name, T value) {
   return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
@@ -101,14 +99,14 @@ class UdpSocket::Impl {
 Result<Descriptor> UdpSocket::Impl::open_family(int family, std::uint16_t wanted, std::uint16_t& bound) {
   Descriptor socket(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int fd = socket.get();
-  if (fd < 0) return last_error();
+  if (fd < 0) return errno_code();
   if (family == AF_INET6) {
-    if (!set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return last_error();
+    if (!set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return errno_code();
     set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   } else {
     set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
   }
-  if (options.mark != 0 && !set_option(fd, SOL_SOCKET, SO_MARK, options.mark)) return last_error();
+  if (options.mark != 0 && !set_option(fd, SOL_SOCKET, SO_MARK, options.mark)) return errno_code();
   // Without privileges the plain ones go as far as net.core allows.
   const int send = static_cast<int>(options.send_buffer_bytes),
             receive = static_cast<int>(options.receive_buffer_bytes);
@@ -120,10 +118,10 @@ Result<Descriptor> UdpSocket::Impl::open_family(int family, std::uint16_t wanted
   const IpAddress any = family == AF_INET6 ? IpAddress::v6(ByteArray<16>{}) : IpAddress();
   SocketAddress address = socket_address({any, wanted});
   if (::bind(fd, static_cast<sockaddr*>(static_cast<void*>(&address.storage)), address.length) != 0)
-    return last_error();
+    return errno_code();
   socklen_t length = sizeof(address.storage);
   if (::getsockname(fd, static_cast<sockaddr*>(static_cast<void*>(&address.storage)), &length) != 0)
-    return last_error();
+    return errno_code();
   bound = endpoint_of(address.storage)->port;
   return socket;
 }
@@ -183,7 +181,7 @@ bool UdpSocket::Impl::wait_until_writable(int fd) const {
 
 void UdpSocket::Impl::send_trains(const Endpoint& to, UdpRemote& remote, std::span<const ByteView> packets) {
   const int fd = to.address.is_v4() ? v4.get() : v6.get();
-  const SocketAddress address = socket_address(to, remote.source ? remote.source->interface : 0);
+  const SocketAddress address = socket_address(to);
   std::size_t messages = build(address, remote, packets);
   for (std::size_t done = 0, waited = 0; done < messages;) {
     const int sent = ::sendmmsg(fd, &outgoing[done], static_cast<unsigned>(messages - done), MSG_DONTWAIT);
@@ -292,7 +290,7 @@ int UdpSocket::fd_v6() const noexcept { return impl_->v6.get(); }
 
 Result<void> UdpSocket::set_mark(std::uint32_t mark) {
   for (const int fd : {fd_v4(), fd_v6()}) {
-    if (fd >= 0 && !set_option(fd, SOL_SOCKET, SO_MARK, mark)) return last_error();
+    if (fd >= 0 && !set_option(fd, SOL_SOCKET, SO_MARK, mark)) return errno_code();
   }
   impl_->options.mark = mark;
   return {};

@@ -119,12 +119,12 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(const asio::any_io_
                                                              ControlLimits limits) {
   auto impl = std::make_unique<Impl>(executor, path, std::move(handler), limits);
   const ShortPath address(path);
-  if (!address.valid()) return ErrorCode(errno, boost::system::system_category());
+  if (!address.valid()) return errno_code();
   ::unlink(path.c_str());
   ErrorCode error;
   impl->acceptor.open(Protocol(), error);
   if (!error) impl->acceptor.bind(Protocol::endpoint(address.text()), error);
-  if (!error && ::chmod(path.c_str(), 0600) != 0) error.assign(errno, boost::system::system_category());
+  if (!error && ::chmod(path.c_str(), 0600) != 0) error = errno_code();
   if (!error) impl->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return error;
   impl->tasks.spawn("control socket", impl->accept_all());
@@ -142,7 +142,7 @@ asio::awaitable<void> ControlServer::stop() {
 Result<std::string> control_request(const std::filesystem::path& path, const std::string& request,
                                     std::chrono::milliseconds deadline) {
   const ShortPath address(path);
-  if (!address.valid()) return ErrorCode(errno, boost::system::system_category());
+  if (!address.valid()) return errno_code();
   asio::io_context context;
   Result<std::string> result = ErrorCode();
   auto done = [&result](const std::exception_ptr& error, std::string line) {

@@ -1,8 +1,8 @@
 #include "trace/otlp.h"
 
-#include <charconv>
-
 #include <nlohmann/json.hpp>
+
+#include "base/number.h"
 
 namespace higgs::trace {
 namespace {
@@ -38,10 +38,6 @@ json span_of(const SpanData& span) {
   return out;
 }
 
-bool all_digits(std::string_view text) noexcept {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
 }  // namespace
 
 std::string encode_traces(const Resource& resource, std::span<const SpanData> spans) {
@@ -62,10 +58,8 @@ Verdict verdict_of(unsigned status) noexcept {
 }
 
 std::optional<std::chrono::seconds> parse_retry_after(std::string_view text) noexcept {
-  std::uint32_t seconds = 0;
-  if (!all_digits(text)) return std::nullopt;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  return error == std::errc() ? std::optional(std::chrono::seconds(seconds)) : std::nullopt;
+  const auto seconds = parse_number<std::uint32_t>(text);
+  return seconds ? std::optional(std::chrono::seconds(*seconds)) : std::nullopt;
 }
 
 std::uint64_t rejected_spans(std::string_view body) noexcept {
@@ -77,10 +71,7 @@ std::uint64_t rejected_spans(std::string_view body) noexcept {
   if (rejected == partial->end()) return 0;
   if (rejected->is_number_unsigned()) return rejected->get<std::uint64_t>();
   if (!rejected->is_string()) return 0;
-  const auto& text = rejected->get_ref<const std::string&>();
-  std::uint64_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  return error == std::errc() && end == text.data() + text.size() ? count : 0;
+  return parse_number<std::uint64_t>(rejected->get_ref<const std::string&>()).value_or(0);
 }
 
 }  // namespace higgs::trace

@@ -54,7 +54,7 @@ TEST_F(FirewallTest, LeavesAnUntouchedMachineUntouched) {
         EXPECT_FALSE(firewall.verify());
         EXPECT_FALSE(firewall.stands("HG-T-").value());
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -76,7 +76,7 @@ TEST_F(FirewallTest, ForeignRulesStay) {
         ASSERT_TRUE(run_command({"nft", "delete", "table", "ip", "mangle"}).ok());
         EXPECT_EQ(everything(), before);
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -102,7 +102,7 @@ TEST_F(FirewallTest, ReplacesWithoutAGapAndFindsLeftovers) {
         EXPECT_EQ(everything(), before);
         EXPECT_TRUE(Firewall().remove("HG-T-")) << "nothing there is no failure";
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -127,7 +127,7 @@ TEST_F(FirewallTest, FailureOfIpv6TakesIpv4Back) {
         EXPECT_EQ(everything(), standing);
         EXPECT_TRUE(firewall.verify());
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 
@@ -146,7 +146,7 @@ TEST_F(FirewallTest, VerifyNoticesInterference) {
         ASSERT_TRUE(run_command({"iptables", "-F", "OUTPUT"}).ok());
         EXPECT_FALSE(firewall.verify());
       })) {
-    GTEST_SKIP() << "no namespaces here";
+    FAIL() << "needs root, or a user namespace with a network";
   }
 }
 

@@ -10,8 +10,6 @@
 
 namespace higgs::tunnel {
 
-ErrorCode errno_code(int error) noexcept { return {error, boost::system::generic_category()}; }
-
 NetlinkRequest::NetlinkRequest(std::uint16_t type, std::uint16_t flags) {
   mnl_nlmsg_put_header(buffer_.data());
   header()->nlmsg_type = type;

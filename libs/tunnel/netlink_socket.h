@@ -17,8 +17,6 @@ struct nlmsghdr;
 
 namespace higgs::tunnel {
 
-ErrorCode errno_code(int error) noexcept;
-
 /// A message under construction: a header, the family's fixed part and attributes behind it.
 class NetlinkRequest {
  public:

@@ -85,8 +85,6 @@ UndoStep sysctl_step(const std::string& name, const std::string& value, const st
   return step;
 }
 
-ErrorCode system_error(int number) { return {number, boost::system::system_category()}; }
-
 }  // namespace
 
 UndoJournal::UndoJournal(UndoJournal&& other) noexcept
@@ -209,10 +207,10 @@ std::vector<UndoFailure> UndoJournal::undo(const UndoHandlers& handlers,
 
 Result<void> set_sysctl(UndoJournal& journal, const std::string& name, const std::string& value) {
   const auto present = read_sysctl(name);
-  if (!present) return system_error(ENOENT);
+  if (!present) return errno_code(ENOENT);
   if (*present == value) return {};
   if (const auto recorded = journal.record(sysctl_step(name, *present, value)); !recorded) return recorded;
-  if (!write_sysctl(name, value)) return system_error(errno);
+  if (!write_sysctl(name, value)) return errno_code();
   return {};
 }
 
@@ -228,7 +226,7 @@ UndoHandler sysctl_undo_handler() {
     if (name == none || value == none || name->second.find("..") != std::string::npos) return JournalError::kDamaged;
     if (boot != none && boot_id().value_or(boot->second) != boot->second) return {};
     if (over != none && read_sysctl(name->second).value_or(over->second) != over->second) return {};
-    if (!write_sysctl(name->second, value->second) && errno != ENOENT) return system_error(errno);
+    if (!write_sysctl(name->second, value->second) && errno != ENOENT) return errno_code();
     return {};
   };
 }

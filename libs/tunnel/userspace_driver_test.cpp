@@ -111,7 +111,7 @@ TEST(UserspaceDriver, CarriesPacketsOverRelayLinks) {
   Events at_a, at_b;
   Computer a, b;
   if (!a.open("10.9.0.1/32", "10.9.0.2/32") || !b.open("10.9.0.2/32", "10.9.0.1/32"))
-    GTEST_SKIP() << "may not make a network";
+    FAIL() << "needs root, or a user namespace with a network";
 
   const auto link_a = a.driver->attach_link(relay.connect(relay.a), at_a);
   const auto link_b = b.driver->attach_link(relay.connect(relay.b), at_b);
@@ -177,7 +177,7 @@ TEST(UserspaceDriver, CarriesPacketsOverRelayLinks) {
 
 TEST(UserspaceDriver, ErrorsHaveNames) {
   Computer a;
-  if (!a.open("10.9.0.1/32", "10.9.0.2/32")) GTEST_SKIP() << "may not make a network";
+  if (!a.open("10.9.0.1/32", "10.9.0.2/32")) FAIL() << "needs root, or a user namespace with a network";
   a.thread.call([&] {
     const auto status = a.driver->status();
     EXPECT_TRUE(status);
@@ -201,7 +201,7 @@ TEST(UserspaceDriver, ErrorsHaveNames) {
 
 TEST(UserspaceDriver, InterfaceGoesWithTheDriver) {
   Computer a;
-  if (!a.open("10.9.0.1/32", "10.9.0.2/32")) GTEST_SKIP() << "may not make a network";
+  if (!a.open("10.9.0.1/32", "10.9.0.2/32")) FAIL() << "needs root, or a user namespace with a network";
   const std::string name = a.driver->name();
   a.thread.call([&] {
     a.driver.reset();

@@ -180,17 +180,14 @@ class BadInput(LabCase):
 
     def close_code_after(self, send):
         link = self.open_link()
-        try:
-            send(link)
-        except OSError:
-            pass  # it may already have hung up on what was sent first
+        send(link)
         return link.close_code()
 
     def test_oversized_frame(self):
         too_large = batch([bytes(60_000)]) + bytes(10_000)
-        self.assertIn(self.close_code_after(lambda link: link.send(BINARY, too_large)), (1009, None))
-        self.assertIn(self.close_code_after(lambda link: link.send(BINARY, b"", announced=1 << 40)), (1009, None))
-        self.assertIn(self.close_code_after(lambda link: link.send(TEXT, b"{" + b" " * 20_000 + b"}")), (1009, None))
+        self.assertEqual(self.close_code_after(lambda link: link.send(BINARY, too_large)), 1009)
+        self.assertEqual(self.close_code_after(lambda link: link.send(BINARY, b"", announced=1 << 40)), 1009)
+        self.assertEqual(self.close_code_after(lambda link: link.send(TEXT, b"{" + b" " * 20_000 + b"}")), 1009)
         self.check_others_go_on()
 
     def test_malformed_frames(self):
@@ -202,7 +199,7 @@ class BadInput(LabCase):
         for name, message in malformed.items():
             with self.subTest(name):
                 self.assertEqual(self.close_code_after(lambda link, message=message: link.send(BINARY, message)), 1008)
-        self.assertIn(self.close_code_after(lambda link: link.send(BINARY, batch([b"x"]), masked=False)), (1002, None))
+        self.assertEqual(self.close_code_after(lambda link: link.send(BINARY, batch([b"x"]), masked=False)), 1002)
         self.check_others_go_on()
 
     def test_lengths_that_lie_reach_only_the_endpoint(self):

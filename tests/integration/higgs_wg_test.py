@@ -38,6 +38,21 @@ class Interop(Case):
             self.assert_carries(pair, family=6)
             self.assert_carries(pair, family=4)
 
+    def test_link_local_outside(self):
+        for right in (GO, HIGGS):
+            with self.subTest(right=right), Pair(HIGGS, right, configure=False) as pair:
+                for end in pair.ends:
+                    end.set_own()
+                    end.link_up()
+                where = [f"[{end.link_local()}%eth0]:{PORT}" for end in pair.ends]
+                pair.right.set_peer(pair.left, endpoint=False)
+                pair.left.set("peer", pair.right.public_key, "endpoint", where[1], "allowed-ips", f"{pair.right.inner()}/32")
+                pair.ping(*pair.ends)
+                self.assertEqual(pair.left.show("endpoints", pair.right), where[1])
+                heard = where[0] if right == HIGGS else where[0].replace("%eth0", "")  # wireguard-go does not tell the zone
+                self.assertEqual(pair.right.show("endpoints", pair.left), heard)
+                self.assert_carries(pair, 1 << 20)
+
     def test_preshared_key(self):
         with Pair(HIGGS, GO, psk=True) as pair:
             pair.ping(pair.left, pair.right)
@@ -299,6 +314,15 @@ class Life(Case):
             host.run("ip", "link", "del", "wgd")
             wait_until(lambda: host.run("test", "-e", "/var/run/wireguard/wgd.sock", check=False).returncode, 5, "the socket to go")
 
+    def test_stays_in_the_foreground_as_wireguard_go_does(self):
+        with Pair(HIGGS, HIGGS, configure=False) as pair:
+            host = pair.left.host
+            process = host.popen(binary(HIGGS), "wgf", env={"WG_PROCESS_FOREGROUND": "1"})
+            wait_until(lambda: host.run("wg", "show", "wgf", check=False).returncode == 0, 10, "the interface")
+            self.assertIsNone(process.poll())
+            process.terminate()
+            self.assertEqual(process.wait(STOP_SECONDS * SCALE), 0)
+
     def test_takes_over_after_sigkill(self):
         with Pair(HIGGS, HIGGS) as pair:
             pair.ping(pair.left, pair.right)
@@ -328,17 +352,18 @@ class Quick(Case):
             host, name = left.host, "wgq"
             key = host.run("wg", "genkey").stdout.strip()
             public = host.run("wg", "pubkey", input=key).stdout.strip()
-            right.set("peer", public, "allowed-ips", "10.9.0.50/32")
+            right.set("peer", public, "allowed-ips", "10.9.0.50/32,fd09::50/128")
             conf = os.path.join(host.dir, f"{name}.conf")
             with open(conf, "w", encoding="ascii") as out:
-                out.write(f"[Interface]\nPrivateKey = {key}\nAddress = 10.9.0.50/32\nListenPort = 51999\n\n"
-                          f"[Peer]\nPublicKey = {right.public_key}\nEndpoint = {right.outer()}:{PORT}\nAllowedIPs = 0.0.0.0/0\n")
+                out.write(f"[Interface]\nPrivateKey = {key}\nAddress = 10.9.0.50/32, fd09::50/128\nListenPort = 51999\n\n"
+                          f"[Peer]\nPublicKey = {right.public_key}\nEndpoint = {right.outer()}:{PORT}\nAllowedIPs = 0.0.0.0/0, ::/0\n")
             os.chmod(conf, 0o600)
             before = host.snapshot()
             environment = {"WG_QUICK_USERSPACE_IMPLEMENTATION": binary(HIGGS)}
             host.run("wg-quick", "up", conf, env=environment)
-            self.assertTrue(host.pings(right.inner(), 3))
-            self.assertIn("0xca6c", host.run("ip", "rule").stdout)
+            for family in (4, 6):
+                self.assertTrue(host.pings(right.inner(family), 3))
+                self.assertIn("0xca6c", host.run("ip", f"-{family}", "rule").stdout)
             self.assertEqual(host.run("wg", "show", name, "fwmark").stdout.strip(), "0xca6c")
             host.run("wg-quick", "down", conf, env=environment)
             wait_until(lambda: host.run("test", "-e", f"/var/run/wireguard/{name}.sock", check=False).returncode, 5, "the socket to go")

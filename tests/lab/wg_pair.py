@@ -32,6 +32,13 @@ class End(Program):
     def outer(self, family=4):
         return OUTER[family].format(self.number)
 
+    def link_local(self):
+        """The outer interface's address of its own, once it may be used."""
+        def usable():
+            text = self.host.run("ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link", "-tentative").stdout
+            return re.search(r"inet6 (\S+)/", text)
+        return wait_until(usable, 10, "a link-local address")[1]
+
     def inner(self, family=4):
         return INNER[family].format(self.number)
 

@@ -18,7 +18,8 @@ constexpr std::string_view kUsage =
     "usage: higgs-wg [-f|--foreground] INTERFACE\n"
     "       higgs-wg --version\n\n"
     "Makes the WireGuard interface INTERFACE and serves /var/run/wireguard/INTERFACE.sock for wg(8),\n"
-    "in the background unless told otherwise. LOG_LEVEL is verbose, error (the default) or silent.\n"
+    "in the background unless told otherwise: -f, or WG_PROCESS_FOREGROUND=1 as wireguard-go has it. LOG_LEVEL is\n"
+    "verbose, error (the default) or silent.\n"
     "For fault finding HIGGS_WG_WITHOUT names offloads not to use: tun, tun-udp, udp-segment, udp-gather, or all.\n\n"
     "Examples:\n"
     "  higgs-wg wg0 && wg setconf wg0 /etc/wireguard/wg0.conf && ip link set wg0 up\n"
@@ -58,7 +59,8 @@ int run(const wg::Settings& settings, bool foreground) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bool foreground = false;
+  const char* in_foreground = std::getenv("WG_PROCESS_FOREGROUND");
+  bool foreground = in_foreground != nullptr && std::string_view(in_foreground) == "1";
   wg::Settings settings;
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];

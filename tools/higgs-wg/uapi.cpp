@@ -1,9 +1,11 @@
 #include "tools/higgs-wg/uapi.h"
 
-#include <charconv>
 #include <limits>
 
+#include <net/if.h>
+
 #include "base/bytes.h"
+#include "base/number.h"
 
 namespace higgs::wg {
 
@@ -29,12 +31,17 @@ bool parse_key(std::string_view text, std::span<std::byte, 32> out) {
   return true;
 }
 
-template <class T>
-std::optional<T> parse_number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+/// "[fe80::1%eth0]:51820" as wg(8) writes it, or with the interface's number; a zone of link-local addresses only.
+std::optional<Endpoint> parse_endpoint(std::string_view text) {
+  const auto percent = text.find('%'), bracket = text.find(']');
+  if (percent == text.npos) return Endpoint::parse(text);
+  if (bracket == text.npos || bracket < percent) return std::nullopt;
+  const std::string zone(text.substr(percent + 1, bracket - percent - 1));
+  auto endpoint = Endpoint::parse(std::string(text.substr(0, percent)).append(text.substr(bracket)));
+  if (!endpoint || !endpoint->address.is_link_local_v6()) return std::nullopt;
+  endpoint->zone = parse_number<std::uint32_t>(zone).value_or(0);
+  if (endpoint->zone == 0) endpoint->zone = ::if_nametoindex(zone.c_str());
+  return endpoint->zone == 0 ? std::nullopt : endpoint;
 }
 
 class SetParser {
@@ -70,7 +77,7 @@ class SetParser {
     if (key == "update_only") return (peer.update_only = value == "true");
     if (key == "preshared_key") return parse_key(value, peer.config.preshared_key.emplace().reveal_mutable());
     if (key == "endpoint") {
-      const auto endpoint = Endpoint::parse(value);
+      const auto endpoint = parse_endpoint(value);
       if (!endpoint) return false;
       peer.config.address = wireguard::PeerAddress{0, *endpoint};
       return true;

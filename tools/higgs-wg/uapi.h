@@ -1,5 +1,5 @@
-// The cross-platform userspace API of WireGuard (https://www.wireguard.com/xplatform/) as pure functions: requests to
-// values, values to answers.
+// The cross-platform userspace API of WireGuard (https://www.wireguard.com/xplatform/) as functions: requests to
+// values, values to answers. Pure but for the name of a zone (RFC 4007), which is an interface of this machine.
 //
 // A request is "get=1" or "set=1" and lines "key=value" up to an empty line. Answers end with "errno=N" (0, or a
 // negative errno as wireguard-go has it) and an empty line.

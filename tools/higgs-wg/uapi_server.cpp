@@ -19,8 +19,6 @@ namespace higgs::wg {
 
 namespace {
 
-ErrorCode code(int error) { return {error, boost::system::generic_category()}; }
-
 /// 0, or an errno.
 int bind_private(int fd, const sockaddr_un& address) {
   const mode_t before = ::umask(0177);
@@ -110,13 +108,13 @@ class UapiServer::Client : public net::FdHandler {
 Result<std::unique_ptr<UapiServer>> UapiServer::open(net::EventLoop& loop, const std::string& path, Answer answer) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return code(ENAMETOOLONG);
+  if (path.size() >= sizeof(address.sun_path)) return errno_code(ENAMETOOLONG);
   path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
 
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return code(errno);
+  if (fd < 0) return errno_code();
   int failed = bind_private(fd, address);
   if (failed == EADDRINUSE && !somebody_listens(address)) {
     ::unlink(path.c_str());
@@ -125,7 +123,7 @@ Result<std::unique_ptr<UapiServer>> UapiServer::open(net::EventLoop& loop, const
   if (failed == 0 && ::listen(fd, 16) != 0) failed = errno;
   if (failed != 0) {
     ::close(fd);
-    return code(failed);
+    return errno_code(failed);
   }
   return std::unique_ptr<UapiServer>(new UapiServer(loop, path, fd, std::move(answer)));
 }

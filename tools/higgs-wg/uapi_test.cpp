@@ -48,6 +48,16 @@ TEST(Uapi, EveryKeyOfASetRequest) {
   EXPECT_TRUE(request->peers[1].remove);
 }
 
+TEST(Uapi, LinkLocalEndpointsHaveAZone) {
+  const auto endpoint_of = [](const std::string& text) {
+    const auto request = set("public_key=" + kKeyB + "\nendpoint=" + text + "\n");
+    return request ? request->peers[0].config.address->endpoint.to_string() : "none";
+  };
+  EXPECT_EQ(endpoint_of("[fe80::1%7]:443"), "[fe80::1%7]:443");
+  EXPECT_EQ(endpoint_of("[fe80::1%lo]:443"), "[fe80::1%1]:443");
+  EXPECT_EQ(endpoint_of("[fe80::1]:443"), "[fe80::1]:443");
+}
+
 TEST(Uapi, EmptySetChangesNothing) {
   const auto request = set("");
   ASSERT_TRUE(request);
@@ -92,6 +102,11 @@ TEST(Uapi, BadLinesRefuseTheWholeRequest) {
                                                          peer + "listen_port=1\n",
                                                          peer + own_key,
                                                          peer + "endpoint=1.2.3.4\n",
+                                                         peer + "endpoint=[2001:db8::1%1]:5\n",
+                                                         peer + "endpoint=[fe80::1%no-such-interface]:5\n",
+                                                         peer + "endpoint=[fe80::1%]:5\n",
+                                                         peer + "endpoint=[fe80::1]%1:5\n",
+                                                         peer + "endpoint=fe80::1%1:5\n",
                                                          peer + "endpoint=example.com:1\n",
                                                          peer + "endpoint=1.2.3.4:65536\n",
                                                          peer + "persistent_keepalive_interval=65536\n",
