@@ -47,15 +47,8 @@ struct Way {
 };
 constexpr Way kByPassword{"login", bad_credentials}, kByCertificate{"auth.certificate", certificate_refused};
 
-net::HttpResponse denied(Call& call, LoginGuard& guard, const Way& way, std::string_view outcome,
-                         net::HttpResponse answer) {
-  if (const auto counted = guard.count_failure(); !counted) return store_failure(counted.error(), "account");
-  call.audit(way.action, guard.object(), outcome);
-  return answer;
-}
-
 /// An answer where the second factor is not there. Only who knows the password, or has the certificate, gets here.
-std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& guard, const Way& way, UserId user,
+std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& guard, UserId user,
                                                      const std::optional<SecretString>& code) {
   const auto factor = check_second_factor(call, user, code);
   if (!factor) return store_failure(factor.error(), "account");
@@ -63,16 +56,17 @@ std::optional<net::HttpResponse> refuse_without_code(Call& call, LoginGuard& gua
     return problem_answer(401, "totp-required", "A one-time code is needed", detail);
   };
   if (*factor == SecondFactor::kMissing) {
-    call.audit(way.action, guard.object(), "code missing");
+    if (auto refused = guard.refuse_after(Proof::kIncomplete)) return refused;
+    guard.audit("code missing");
     return wanted("log in with the present code, or a recovery code, as totp");
   }
   if (*factor == SecondFactor::kWrong)
-    return denied(call, guard, way, "code denied", wanted("the code is wrong, too old, or was used before"));
+    return guard.deny("code denied", wanted("the code is wrong, too old, or was used before"));
   return std::nullopt;
 }
 
 /// A login of its own, for as long as the password stays the one that was there when it began.
-net::HttpResponse begin_login(Call& call, LoginGuard& guard, const Way& way, const UserRecord& user) {
+net::HttpResponse begin_login(Call& call, const LoginGuard& guard, const Way& way, const UserRecord& user) {
   const auto family = Uuid::random(call.services.random).to_string();
   const auto refresh_token = random_secret(call.services.random);
   const auto expires_at = call.seconds() + call.services.settings.refresh_lifetime.count();
@@ -81,10 +75,10 @@ net::HttpResponse begin_login(Call& call, LoginGuard& guard, const Way& way, con
                                                             call.seconds(), expires_at, user.password_hash);
   if (!added && added.error() != StoreError::kNotFound) return store_failure(added.error(), "user");
   if (!added) {
-    call.audit(way.action, guard.object(), "denied: changed meanwhile");
+    guard.audit("denied: changed meanwhile");
     return way.refusal("the account has changed meanwhile");
   }
-  call.audit_as(guard.account(), way.action, guard.object(), "ok");
+  guard.audit_own("ok");
   return json_answer(token_response(call, user, family, refresh_token, expires_at));
 }
 
@@ -100,14 +94,14 @@ std::optional<std::string> user_named_by(const net::ClientCertificate& certifica
 net::HttpResponse login(Call& call) {
   const auto body = call.body<api::LoginRequest>();
   if (!body) return invalid_body(body.error());
-  LoginGuard guard(call, body->username);
-  if (auto locked = guard.refuse_locked(kByPassword.action)) return std::move(*locked);
+  LoginGuard guard(call, kByPassword.action, body->username);
+  if (auto locked = guard.refuse_locked()) return std::move(*locked);
   auto user = call.services.store.user_by_name(body->username);
   if (!user && user.error() != StoreError::kNotFound) return store_failure(user.error(), "user");
   const bool matches = call.services.passwords.verify(body->password, user ? &user->password_hash : nullptr);
-  if (!matches || user->disabled) return denied(call, guard, kByPassword, "denied", bad_credentials());
-  if (auto refused = refuse_without_code(call, guard, kByPassword, user->id, body->totp)) return std::move(*refused);
-  guard.forget_failures();
+  if (!matches || user->disabled) return guard.deny("denied", bad_credentials());
+  if (auto refused = refuse_without_code(call, guard, user->id, body->totp)) return std::move(*refused);
+  if (auto refused = guard.refuse_after(Proof::kGood)) return std::move(*refused);
   rehash(call, *user, body->password);
   return begin_login(call, guard, kByPassword, *user);
 }
@@ -123,16 +117,14 @@ net::HttpResponse login_by_certificate(Call& call) {
     call.audit(kByCertificate.action, proof, "denied: it names no user");
     return certificate_refused("its subject must have one CN, and that must be the name of a user");
   }
-  LoginGuard guard(call, *name, proof);
-  if (auto locked = guard.refuse_locked(kByCertificate.action)) return std::move(*locked);
+  LoginGuard guard(call, kByCertificate.action, *name, proof);
+  if (auto locked = guard.refuse_locked()) return std::move(*locked);
   const auto user = call.services.store.user_by_name(*name);
   if (!user && user.error() != StoreError::kNotFound) return store_failure(user.error(), "user");
-  if (!user)
-    return denied(call, guard, kByCertificate, "denied: unknown", certificate_refused("there is no user of its name"));
-  if (user->disabled)
-    return denied(call, guard, kByCertificate, "denied: disabled", certificate_refused("the account is disabled"));
-  if (auto refused = refuse_without_code(call, guard, kByCertificate, user->id, body->totp)) return std::move(*refused);
-  guard.forget_failures();
+  if (!user) return guard.deny("denied: unknown", certificate_refused("there is no user of its name"));
+  if (user->disabled) return guard.deny("denied: disabled", certificate_refused("the account is disabled"));
+  if (auto refused = refuse_without_code(call, guard, user->id, body->totp)) return std::move(*refused);
+  if (auto refused = guard.refuse_after(Proof::kGood)) return std::move(*refused);
   return begin_login(call, guard, kByCertificate, *user);
 }
 

@@ -2,6 +2,8 @@
 // against both.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,24 +12,35 @@
 
 namespace higgs::boson {
 
+/// What a try has shown. Incomplete: right as far as it went, and neither counted nor rewarded.
+enum class Proof : std::uint8_t { kWrong, kIncomplete, kGood };
+
 class LoginGuard {
  public:
-  /// `proof`: what the audit is to name beside the account, such as the certificate that was shown.
-  LoginGuard(Call& call, std::string_view user_name, std::string_view proof = {});
+  /// `action`: what is tried, and `proof`: what is shown beside the account's name, such as a certificate; both as the
+  /// audit is to call them.
+  LoginGuard(Call& call, std::string_view action, std::string_view user_name, std::string_view proof = {});
 
-  /// 429 while either is locked, and in the audit as `action`; 503 where the store does not say.
-  std::optional<net::HttpResponse> refuse_locked(std::string_view action);
-  Result<void> count_failure();
-  /// The account's failures are forgotten; the address's are not: others may use it.
-  void forget_failures();
-  /// "user:NAME", the account as the audit names it.
-  const std::string& account() const noexcept { return account_; }
-  /// "user:NAME" or "user:NAME PROOF", as the object of the audit's entries.
-  const std::string& object() const noexcept { return object_; }
+  /// To be asked before the dear work of a check: 429 while account or address is locked; 503 where the store does not
+  /// say.
+  std::optional<net::HttpResponse> refuse_locked();
+  /// To be asked when it is known what the try has shown, and before that is told or used. A wrong one is counted; a
+  /// good one makes the account's failures forgotten (the address's are not: others may use it). 429 where other tries
+  /// have locked the account or the address since refuse_locked(), whatever this one has shown: many tries at once
+  /// learn no more than as many one after the other.
+  std::optional<net::HttpResponse> refuse_after(Proof proof);
+  /// What a wrong try is answered with: `answer`, unless refuse_after() has another; `outcome` is for the audit.
+  net::HttpResponse deny(std::string_view outcome, net::HttpResponse answer);
+  void audit(std::string_view outcome) const { call_.audit(action_, object_, outcome); }
+  /// In the name of the account, which the caller has just shown to be theirs.
+  void audit_own(std::string_view outcome) const { call_.audit_as(account_, action_, object_, outcome); }
 
  private:
+  net::HttpResponse locked(std::int64_t seconds) const;
+  Result<std::int64_t> settle(const std::string& subject, const std::function<Lockout(const Lockout&)>& change);
+
   Call& call_;
-  const std::string account_, place_, object_;
+  const std::string action_, account_, place_, object_;
 };
 
 }  // namespace higgs::boson

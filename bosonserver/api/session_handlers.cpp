@@ -26,12 +26,18 @@ std::optional<net::HttpResponse> find_session(const Call& call, std::optional<Kn
 
 net::HttpResponse end_session(Call& call) {
   std::optional<Known<SessionRow>> found;
-  if (auto refused = find_session(call, found, Whose::kAnybodysForOperators)) return std::move(*refused);
+  auto refused = find_session(call, found, Whose::kAnybodysForOperators);
+  // Unless it is the operator's own it is an act of administration, and in the audit also where there is no such
+  // session.
+  const bool is_own = found && found->value.user == call.user->id;
+  if (call.role >= api::Role::kOperator && !is_own) call.act = "session.end";
+  if (refused) return std::move(*refused);
   const auto& session = found->value;
+  call.act_object = to_string(session.id);
   const auto ended = call.services.store.end_session(session.id, "ended", call.seconds());
   if (!ended) return store_failure(ended.error(), "session");
   session_over(call.services, session.id, relay::CloseReason::kEnded);
-  if (session.user != call.user->id) call.audit("session.end", to_string(session.id), "ok");
+  if (!is_own) call.audit_act("ok");
   return no_content();
 }
 

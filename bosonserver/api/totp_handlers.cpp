@@ -14,10 +14,8 @@ std::string issuer_of(const Call& call) {
   return origin ? "Higgs " + origin->substr(std::string_view("https://").size()) : "Higgs";
 }
 
-net::HttpResponse denied(Call& call, LoginGuard& guard, std::string_view action, std::string_view title) {
-  if (const auto counted = guard.count_failure(); !counted) return store_failure(counted.error(), "account");
-  call.audit(action, guard.account(), "denied");
-  return problem_answer(403, "bad-credentials", title);
+net::HttpResponse denied(LoginGuard& guard, std::string_view title) {
+  return guard.deny("denied", problem_answer(403, "bad-credentials", title));
 }
 
 net::HttpResponse not_enrolled() {
@@ -29,33 +27,35 @@ net::HttpResponse not_enrolled() {
 net::HttpResponse enrol_totp(Call& call) {
   const auto body = call.body<api::EnrolTotpRequest>();
   if (!body) return invalid_body(body.error());
-  LoginGuard guard(call, call.user->name);
-  if (auto refused = guard.refuse_locked("totp.enrol")) return std::move(*refused);
+  LoginGuard guard(call, "totp.enrol", call.user->name);
+  if (auto refused = guard.refuse_locked()) return std::move(*refused);
   // A token alone must not be able to lock its owner out.
   if (!call.services.passwords.verify(body->password, &call.user->password_hash))
-    return denied(call, guard, "totp.enrol", "The password is wrong");
+    return denied(guard, "The password is wrong");
+  if (auto refused = guard.refuse_after(Proof::kGood)) return std::move(*refused);
   const TotpSecret secret(call.services.random.array<TotpSecret::kSize>());
   const auto sealed = call.services.sealer.seal(totp_context(call.user->id), secret.reveal());
   const auto enrolled = call.services.store.enrol_totp(call.user->id, sealed, call.seconds());
   if (!enrolled && enrolled.error() == StoreError::kExists)
     return problem_answer(409, "totp-enrolled", "One-time codes are in force already", "disable them first");
   if (!enrolled) return store_failure(enrolled.error(), "user");
-  call.audit("totp.enrol", guard.account(), "ok");
+  guard.audit("ok");
   return json_answer(api::TotpEnrolment{totp_text(secret), totp_uri(issuer_of(call), call.user->name, secret)});
 }
 
 net::HttpResponse confirm_totp(Call& call) {
   const auto body = call.body<api::ConfirmTotpRequest>();
   if (!body) return invalid_body(body.error());
-  LoginGuard guard(call, call.user->name);
-  if (auto refused = guard.refuse_locked("totp.confirm")) return std::move(*refused);
+  LoginGuard guard(call, "totp.confirm", call.user->name);
+  if (auto refused = guard.refuse_locked()) return std::move(*refused);
   const auto record = call.services.store.totp(call.user->id);
   if (!record && record.error() == StoreError::kNotFound) return not_enrolled();
   if (!record) return store_failure(record.error(), "account");
   if (record->confirmed) return not_enrolled();
   const auto secret = open_totp_secret(call.services, call.user->id, record->sealed);
   const auto step = match_totp(secret, body->totp.reveal(), call.seconds());
-  if (!step) return denied(call, guard, "totp.confirm", "The code is wrong or too old");
+  if (!step) return denied(guard, "The code is wrong or too old");
+  if (auto refused = guard.refuse_after(Proof::kGood)) return std::move(*refused);
   api::RecoveryCodes codes;
   std::vector<crypto::Sha256Digest> digests;
   for (std::size_t i = 0; i < kRecoveryCodes; ++i) {
@@ -66,25 +66,26 @@ net::HttpResponse confirm_totp(Call& call) {
       call.services.store.confirm_totp(call.user->id, record->sealed, *step, digests, call.seconds());
   if (!confirmed && confirmed.error() == StoreError::kNotFound) return not_enrolled();
   if (!confirmed) return store_failure(confirmed.error(), "account");
-  call.audit("totp.confirm", guard.account(), "ok");
+  guard.audit("ok");
   return json_answer(codes);
 }
 
 net::HttpResponse disable_totp(Call& call) {
   const auto body = call.body<api::DisableTotpRequest>();
   if (!body) return invalid_body(body.error());
-  LoginGuard guard(call, call.user->name);
-  if (auto refused = guard.refuse_locked("totp.disable")) return std::move(*refused);
+  LoginGuard guard(call, "totp.disable", call.user->name);
+  if (auto refused = guard.refuse_locked()) return std::move(*refused);
   if (!call.services.passwords.verify(body->password, &call.user->password_hash))
-    return denied(call, guard, "totp.disable", "The password or the code is wrong");
+    return denied(guard, "The password or the code is wrong");
   const auto factor = check_second_factor(call, call.user->id, body->totp);
   if (!factor) return store_failure(factor.error(), "account");
   if (*factor == SecondFactor::kNotWanted)
     return problem_answer(409, "totp-not-enrolled", "One-time codes are not in force");
-  if (*factor != SecondFactor::kGood) return denied(call, guard, "totp.disable", "The password or the code is wrong");
+  if (*factor != SecondFactor::kGood) return denied(guard, "The password or the code is wrong");
+  if (auto refused = guard.refuse_after(Proof::kGood)) return std::move(*refused);
   const auto removed = call.services.store.remove_totp(call.user->id);
   if (!removed) return store_failure(removed.error(), "account");
-  call.audit("totp.disable", guard.account(), "ok");
+  guard.audit("ok");
   return no_content();
 }
 

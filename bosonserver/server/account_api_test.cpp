@@ -1,3 +1,7 @@
+#include <deque>
+
+#include "bosonserver/api/answers.h"
+#include "bosonserver/api/login_guard.h"
 #include "bosonserver/server/testing/server_fixture.h"
 #include "crypto/password_hash.h"
 #include "jwt/verifier.h"
@@ -84,6 +88,39 @@ TEST_F(AccountApi, FailuresLockTheAccountForLongerAndLonger) {
   EXPECT_EQ(outcome(login("alice", "correct horse")), "429 locked") << "a restart does not unlock";
   pass(std::chrono::seconds(4));
   EXPECT_EQ(login("alice", "correct horse").status, 200u);
+  EXPECT_EQ(services().store.lockout("user:alice")->failures, 0u);
+}
+
+TEST_F(AccountApi, TriesThatComeTogetherLearnNoMoreThanOneAfterTheOther) {
+  settings_.api.lockout.free_failures = 2;
+  start();
+  add_alice();
+  net::HttpRequest request;
+  request.remote = *Endpoint::parse("192.0.2.1:1000");
+  Call call{request, services(), now(), {}};
+  std::deque<LoginGuard> tries;
+  for (int i = 0; i < 6; ++i) {
+    tries.emplace_back(call, "login", "alice");
+    ASSERT_FALSE(tries.back().refuse_locked()) << "none has failed yet";
+  }
+  const auto deny = [](LoginGuard& guard) {
+    return outcome(guard.deny("denied", problem_answer(401, "bad-credentials", "The password is wrong")));
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(deny(tries[i]), "401 bad-credentials");
+  EXPECT_EQ(deny(tries[3]), "429 locked");
+  const auto after = [&](LoginGuard& guard, Proof proof) {
+    const auto refused = guard.refuse_after(proof);
+    return refused ? outcome(*refused) : "";
+  };
+  EXPECT_EQ(after(tries[4], Proof::kIncomplete), "429 locked") << "that the password was right is not told";
+  EXPECT_EQ(after(tries[5], Proof::kGood), "429 locked");
+  EXPECT_EQ(services().store.lockout("user:alice")->failures, 3u);
+  pass(std::chrono::seconds(2));
+  Call later{request, services(), now(), {}};
+  LoginGuard again(later, "login", "alice");
+  EXPECT_EQ(after(again, Proof::kIncomplete), "");
+  EXPECT_EQ(services().store.lockout("user:alice")->failures, 3u) << "and no way to have failures forgotten";
+  EXPECT_EQ(after(again, Proof::kGood), "");
   EXPECT_EQ(services().store.lockout("user:alice")->failures, 0u);
 }
 

@@ -186,7 +186,12 @@ TEST_F(SessionApi, ASessionIsItsOwners) {
   EXPECT_EQ(open_link(to_string(answer.selected_route.session_id), other.selected_route.session_token), 403u);
   EXPECT_EQ(open_link(to_string(node_.id()), other.selected_route.session_token), 403u);
   EXPECT_EQ(open_link(to_string(answer.selected_route.session_id), node_.relay_token), 403u);
+  const auto unknown = "/api/v1/sessions/" + Uuid::random(random_).to_string();
+  EXPECT_EQ(outcome(call("DELETE", unknown, op_)), "404 not-found");
+  EXPECT_EQ(services().store.audit({}, 1)->front().action, "session.end");
+  EXPECT_EQ(services().store.audit({}, 1)->front().outcome, "refused: 404 not-found");
   EXPECT_EQ(call("DELETE", path_of(answer), op_).status, 204u) << "but an operator may end it";
+  EXPECT_EQ(services().store.audit({}, 1)->front().outcome, "ok");
 }
 
 TEST_F(SessionApi, RenewalExtendsAndExpiryEnds) {

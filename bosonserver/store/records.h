@@ -147,6 +147,7 @@ struct Lockout {
   std::uint32_t failures = 0;
   std::int64_t last_failure = 0;
   std::int64_t locked_until = 0;
+  friend bool operator==(const Lockout&, const Lockout&) = default;
 };
 
 struct SigningKeyRecord {

@@ -103,24 +103,22 @@ Result<Lockout> SqlStore::update_lockout(const std::string& subject,
   return call(SqlAccess::kLocked, [&](SqlConnection& db) -> Result<Lockout> {
     db.lock("lockout " + subject);
     const auto before = find_lockout(db, subject);
+    const Lockout after = change(before.value_or(Lockout{}));
+    if (after == before.value_or(Lockout{})) return after;
+    if (after == Lockout{}) {
+      db.run("DELETE FROM lockouts WHERE subject = $1", subject);
+      return after;
+    }
     const auto standing = [&] { return sql::count(db, "SELECT count(*) FROM lockouts"); };
     // Somebody sprays names: the oldest entry goes, so that present attacks are still counted.
     if (!before && lockouts_.full(standing))
       db.run("DELETE FROM lockouts WHERE subject = (SELECT subject FROM lockouts ORDER BY last_failure LIMIT 1)");
-    const Lockout after = change(before.value_or(Lockout{}));
     db.run(
         "INSERT INTO lockouts (subject, failures, last_failure, locked_until) VALUES ($1, $2, $3, $4) "
         "ON CONFLICT (subject) DO UPDATE SET failures = excluded.failures, last_failure = excluded.last_failure, "
         "locked_until = excluded.locked_until",
         subject, after.failures, after.last_failure, after.locked_until);
     return after;
-  });
-}
-
-Result<void> SqlStore::clear_lockout(const std::string& subject) {
-  return call(SqlAccess::kStatement, [&](SqlConnection& db) -> Result<void> {
-    db.run("DELETE FROM lockouts WHERE subject = $1", subject);
-    return {};
   });
 }
 

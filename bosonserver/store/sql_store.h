@@ -110,7 +110,6 @@ class SqlStore final : public Store {
   Result<Lockout> lockout(const std::string& subject) override;
   Result<Lockout> update_lockout(const std::string& subject,
                                  const std::function<Lockout(const Lockout&)>& change) override;
-  Result<void> clear_lockout(const std::string& subject) override;
   Result<void> add_signing_key(const SigningKeyRecord& key) override;
   Result<std::vector<SigningKeyRecord>> signing_keys() override;
   Result<void> remove_signing_key(const std::string& id) override;

@@ -224,11 +224,11 @@ class Store {
   /// Oldest first, as they are stored: nothing is checked.
   virtual Result<std::vector<AuditLink>> audit_links(std::int64_t after, std::size_t limit) = 0;
 
-  // Lock-outs, by subject ("user:…", "address:…"). The change is applied in one transaction.
+  // Lock-outs, by subject ("user:…", "address:…"). The change is applied in one transaction; what it makes equal to
+  // Lockout{} is no longer kept.
   virtual Result<Lockout> lockout(const std::string& subject) = 0;
   virtual Result<Lockout> update_lockout(const std::string& subject,
                                          const std::function<Lockout(const Lockout&)>& change) = 0;
-  virtual Result<void> clear_lockout(const std::string& subject) = 0;
 
   virtual Result<void> add_signing_key(const SigningKeyRecord& key) = 0;
   virtual Result<std::vector<SigningKeyRecord>> signing_keys() = 0;  ///< oldest first

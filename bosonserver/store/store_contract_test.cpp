@@ -188,8 +188,11 @@ TEST_P(StoreContract, LockoutsAreCounted) {
   store_.reset();
   store_ = subject_->open();
   EXPECT_EQ(store_->lockout("user:a")->locked_until, 130);
-  ASSERT_TRUE(store_->clear_lockout("user:a"));
-  EXPECT_EQ(store_->lockout("user:a")->failures, 0u);
+  const auto same = [](const Lockout& before) { return before; };
+  EXPECT_EQ(*store_->update_lockout("user:a", same), (Lockout{2, 100, 130}));
+  EXPECT_EQ(*store_->update_lockout("user:a", [](const Lockout&) { return Lockout{}; }), Lockout{});
+  EXPECT_EQ(*store_->lockout("user:a"), Lockout{});
+  EXPECT_EQ(*store_->update_lockout("user:b", same), Lockout{});
 }
 
 TEST_P(StoreContract, SigningKeysAndMetrics) {
