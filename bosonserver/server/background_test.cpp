@@ -96,6 +96,44 @@ TEST_F(Background, TheLedgerKeepsBytesAndRefusals) {
   EXPECT_EQ(services().store.session(session)->end_reason, "refused");
 }
 
+TEST_F(Background, WhatSessionsLeaveWaitsForTheStore) {
+  start();
+  const auto session = open_session();
+  SessionEndings endings(services().store);
+  *store_away_ = true;
+  endings.add(session, {1'000, 2'000, 1, 2}, {});
+  EXPECT_FALSE(endings.write());
+  endings.add(session, {10, 20, 1, 2}, 77);
+  EXPECT_FALSE(endings.write());
+  EXPECT_EQ(endings.waiting(), 1u);
+  *store_away_ = false;
+  EXPECT_TRUE(endings.write());
+  EXPECT_EQ(endings.waiting(), 0u);
+  EXPECT_TRUE(endings.write());
+  const auto row = services().store.session(session);
+  EXPECT_EQ(row->bytes_to_node, 1'010u);
+  EXPECT_EQ(row->bytes_to_client, 2'020u);
+  EXPECT_EQ(row->ended_at, 77);
+  // Of one that is gone meanwhile nothing is kept.
+  endings.add(SessionId(Uuid::random(random_)), {1, 1, 1, 1}, 78);
+  EXPECT_TRUE(endings.write());
+  EXPECT_EQ(endings.waiting(), 0u);
+}
+
+TEST_F(Background, TheBytesOfASessionThatEndsWithoutTheStoreAreWrittenWhenItIsBack) {
+  start();
+  const auto session = open_session();
+  TurnDesk turn(settings_, random_);
+  RelayMeter meter(services(), {}, [](SessionId) { return std::nullopt; });
+  RelayLedger ledger(
+      services(), [](const std::function<void()>& job) { job(); }, turn, paths_, nodes_, meter, traces_);
+  *store_away_ = true;
+  ledger.on_session_ended(session, NodeId(), relay::CloseReason::kClientGone, {1'000, 2'000, 1, 2});
+  *store_away_ = false;
+  ledger.write_endings();
+  EXPECT_EQ(services().store.session(session)->bytes_to_node, 1'000u);
+}
+
 TEST_F(Background, TheLedgerKeepsTheLastPathOfASession) {
   start();
   const auto session = open_session();

@@ -138,7 +138,12 @@ class BosonServer::Impl {
             traces) {}
 
   void start() {
-    worker.emplace([this] { maintenance.run(); }, kSweepInterval);
+    worker.emplace(
+        [this] {
+          maintenance.run();
+          ledger.write_endings();
+        },
+        kSweepInterval);
     heartbeat_writer.emplace([this] { write_heartbeats(); }, kHeartbeatFlush);
     relay.emplace(relay_options(settings), ledger);
     adapter.attach(&*relay);
@@ -240,6 +245,8 @@ class BosonServer::Impl {
     }
     cluster.stop();
     worker.reset();
+    if (const auto lost = ledger.endings().waiting(); lost > 0)
+      log::warn("the store is away: the bytes of ended sessions are lost", {{"sessions", lost}});
     heartbeat_writer.reset();
     write_heartbeats();
     turn.stop();
@@ -292,9 +299,9 @@ class BosonServer::Impl {
 
   asio::awaitable<net::HttpResponse> answer_scrape(net::HttpRequest request) {
     auto work = [this, &request] {
-      const ScrapeSources sources{services, shared,    *relay,     meter,         paths,    *stun,
-                                  turn,     *api_http, store_pool, password_pool, overload, settings.memory_bytes(),
-                                  *worker,  tracing,   begun};
+      const ScrapeSources sources{
+          services,  shared,     *relay,        meter,    ledger.endings(),        paths,   *stun,   turn,
+          *api_http, store_pool, password_pool, overload, settings.memory_bytes(), *worker, tracing, begun};
       return scrape(request, metrics, sources);
     };
     auto running = scrape_pool.run(work);

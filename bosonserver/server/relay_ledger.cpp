@@ -49,15 +49,13 @@ void RelayLedger::on_session_ended(SessionId session, NodeId node, relay::CloseR
   using enum relay::CloseReason;
   // A client that is gone may still have its path over TURN, and comes back; one that moved goes on with it.
   if (reason != kClientGone && reason != kNodeGone && reason != kMoved) turn_.close_session(session);
-  post_([this, session, reason, bytes] {
-    auto& store = services_.store;
-    if (!store.add_session_bytes(session, bytes.up_bytes, bytes.down_bytes))
-      log::warn("the bytes of a session are lost", {{"session", to_string(session)}});
-    // Only a refusal ends the session for good: otherwise its client may come back, also after a restart of ours.
-    if (reason == relay::CloseReason::kRefused)
-      (void)store.end_session(session, "refused", unix_seconds(services_.clock().wall));
-  });
+  // Only a refusal ends the session for good: otherwise its client may come back, also after a restart of ours.
+  const auto refused_at = reason == kRefused ? std::optional(unix_seconds(services_.clock().wall)) : std::nullopt;
+  endings_.add(session, bytes, refused_at);
+  post_([this] { write_endings(); });
 }
+
+void RelayLedger::write_endings() { (void)endings_.write(); }
 
 void RelayLedger::on_candidate(SessionId session, const IpAddress& address) {
   if (turn_.enabled()) turn_.sessions()->add_candidate(session, address);

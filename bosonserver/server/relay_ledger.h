@@ -12,6 +12,7 @@
 #include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/relay_meter.h"
 #include "bosonserver/server/server_traces.h"
+#include "bosonserver/server/session_endings.h"
 #include "bosonserver/server/turn_desk.h"
 
 namespace higgs::boson {
@@ -27,7 +28,12 @@ class RelayLedger final : public RelayEvents {
         statistics_(paths),
         nodes_(nodes),
         meter_(meter),
-        traces_(traces) {}
+        traces_(traces),
+        endings_(services.store) {}
+
+  /// What the store has not taken yet of ended sessions; a thread that `post` hands jobs to.
+  void write_endings();
+  const SessionEndings& endings() const noexcept { return endings_; }
 
   void on_session_opened(SessionId session, NodeId node) override;
   void on_session_ready(SessionId session, NodeId node) override;
@@ -53,6 +59,7 @@ class RelayLedger final : public RelayEvents {
   NodeWatch& nodes_;
   RelayMeter& meter_;
   ServerTraces& traces_;
+  SessionEndings endings_;
   std::mutex mutex_;
   /// Told and not yet written; what comes meanwhile replaces it, so that a session has one job at most.
   std::unordered_map<SessionId, std::string> paths_;  // guarded by mutex_

@@ -18,22 +18,30 @@ void RelayMeter::set_over_quota(User& user, bool over, Instant now) {
   user.rate->limit_to(now, rate);
 }
 
+std::int64_t RelayMeter::period() const { return quota_period_at(unix_seconds(services_.clock().wall)).number; }
+
 /// nullopt: the store does not say.
-std::optional<bool> RelayMeter::ask(UserId user) {
-  const auto period = quota_period_at(unix_seconds(services_.clock().wall));
-  const auto account = services_.store.relay_account(user, period.number);
+std::optional<RelayMeter::Account> RelayMeter::ask(UserId user) {
+  const auto now = period();
+  const auto account = services_.store.relay_account(user, now);
   if (!account) return std::nullopt;
-  return account->is_exhausted(services_.settings.relay_quota_bytes);
+  return Account{now, *account};
+}
+
+/// By what is known without the store: nothing of a user whom it was never asked for, or not in this month.
+bool RelayMeter::is_exhausted(const User& user) const {
+  if (!user.account || user.account->period != period()) return false;
+  auto relay = user.account->relay;
+  relay.used_bytes += user.counted_bytes;
+  return relay.is_exhausted(services_.settings.relay_quota_bytes);
 }
 
 std::shared_ptr<relay::SharedRate> RelayMeter::join(SessionId id, UserId user) {
-  std::optional<bool> over;
-  {
+  const auto is_known = [&] {
     const std::lock_guard lock(mutex_);
-    const auto known = users_.find(user);
-    if (known != users_.end()) over = known->second.over_quota;
-  }
-  if (!over) over = ask(user);
+    return users_.contains(user);
+  };
+  const auto account = is_known() ? std::nullopt : ask(user);
   const auto now = services_.clock().monotonic;
   const std::lock_guard lock(mutex_);
   if (!sessions_.contains(id) && sessions_.size() >= settings_.sessions) {
@@ -43,7 +51,10 @@ std::shared_ptr<relay::SharedRate> RelayMeter::join(SessionId id, UserId user) {
     return rate;
   }
   const auto [entry, added] = users_.try_emplace(user);
-  if (added) set_over_quota(entry->second, over.value_or(false), now);
+  if (added) {
+    entry->second.account = account;
+    set_over_quota(entry->second, is_exhausted(entry->second), now);
+  }
   auto& session = sessions_[id];
   if (session.user != user) {
     session.user = user;
@@ -59,7 +70,7 @@ void RelayMeter::left(SessionId id, std::uint64_t bytes) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   auto& session = found->second;
-  users_[session.user].unsaved_bytes += bytes - std::min(bytes, session.counted_bytes);
+  users_[session.user].add(bytes - std::min(bytes, session.counted_bytes));
   session.counted_bytes = 0;
   session.touched = now;
 }
@@ -81,7 +92,9 @@ bool RelayMeter::is_over_quota(SessionId session) const {
 void RelayMeter::tick() {
   count();
   // Who is over quota is asked for when it includes what was just counted.
-  if (write()) enforce();
+  const auto over = write() ? ask_who_is_over() : std::nullopt;
+  enforce(over);
+  if (over) refresh();
 }
 
 void RelayMeter::count() {
@@ -91,7 +104,7 @@ void RelayMeter::count() {
     auto& session = entry->second;
     auto& user = users_[session.user];
     if (const auto bytes = forwarded_(entry->first)) {
-      user.unsaved_bytes += *bytes - std::min(*bytes, session.counted_bytes);
+      user.add(*bytes - std::min(*bytes, session.counted_bytes));
       session.counted_bytes = *bytes;
       session.touched = now;
     } else if (now - session.touched >= kMeterMemory) {
@@ -111,45 +124,73 @@ bool RelayMeter::write() {
     for (const auto& [id, user] : users_)
       if (user.unsaved_bytes > 0) usage.push_back({id, user.unsaved_bytes});
   }
-  const auto period = quota_period_at(unix_seconds(services_.clock().wall));
+  const auto now = period();
   for (std::size_t from = 0; from < usage.size(); from += kUsageBatch) {
     const auto last = std::min(usage.size(), from + kUsageBatch);
     const std::vector<RelayUsage> batch(usage.begin() + static_cast<std::ptrdiff_t>(from),
                                         usage.begin() + static_cast<std::ptrdiff_t>(last));
-    if (!services_.store.add_relay_usage(period.number, batch)) return false;
+    if (!services_.store.add_relay_usage(now, batch)) return false;
     const std::lock_guard lock(mutex_);
     for (const auto& [id, bytes] : batch) users_[id].unsaved_bytes -= bytes;
   }
   return true;
 }
 
-void RelayMeter::enforce() {
-  const auto period = quota_period_at(unix_seconds(services_.clock().wall));
+/// nullopt: the store does not say.
+std::optional<std::set<UserId>> RelayMeter::ask_who_is_over() {
+  const auto now = period();
   std::set<UserId> over;
   std::optional<UserId> after;
   do {
-    const auto page =
-        services_.store.users_over_quota(period.number, services_.settings.relay_quota_bytes, after, kMaxPage);
-    if (!page) return;
+    const auto page = services_.store.users_over_quota(now, services_.settings.relay_quota_bytes, after, kMaxPage);
+    if (!page) return std::nullopt;
     over.insert(page->begin(), page->end());
     after = page->size() == kMaxPage ? std::optional(page->back()) : std::nullopt;
   } while (after);
+  return over;
+}
+
+/// `over`: by the store; without it nobody gets back what the store has taken.
+void RelayMeter::enforce(const std::optional<std::set<UserId>>& over) {
   std::vector<SessionId> turned_off;
   {
     const auto now = services_.clock().monotonic;
     const std::lock_guard lock(mutex_);
     for (auto& [id, user] : users_) {
-      const bool is_over = over.contains(id);
+      const bool is_over = over ? over->contains(id) : user.over_quota || is_exhausted(user);
       if (is_over != user.over_quota)
         runtime::log::info(is_over ? "a user's relay quota is used up" : "a user is within the relay quota again",
                            {{"user", to_string(id)}});
       set_over_quota(user, is_over, now);
     }
     for (const auto& [id, session] : sessions_)
-      if (over.contains(session.user)) turned_off.push_back(id);
+      if (users_[session.user].over_quota) turned_off.push_back(id);
   }
   // TURN would be a way around it: those tunnels go on over the relay.
   for (const auto& session : turned_off) services_.turn.close_session(session);
+}
+
+/// Asks for users of whom nothing is known of this month, or no longer the truth.
+void RelayMeter::refresh() {
+  std::vector<UserId> wanted;
+  {
+    const auto now = period();
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, user] : users_) {
+      const bool is_known = user.account && user.account->period == now;
+      if (wanted.size() < kUsageBatch && (!is_known || is_exhausted(user) != user.over_quota)) wanted.push_back(id);
+    }
+  }
+  for (const auto& id : wanted) {
+    const auto account = ask(id);
+    if (!account) return;
+    const std::lock_guard lock(mutex_);
+    const auto user = users_.find(id);
+    if (user == users_.end()) continue;
+    user->second.account = account;
+    // What is not written yet is not in what the store has said.
+    user->second.counted_bytes = user->second.unsaved_bytes;
+  }
 }
 
 RelayMeterStats RelayMeter::stats() const {

@@ -2,7 +2,8 @@
 // at this server, and once their quota is used up a small one until the month ends. Nobody is disconnected.
 //
 // What the relay forwarded is added up here and written to the store in batches (tick), which also says who is over
-// quota by what all servers wrote. Without the store it is kept, and written later.
+// quota by what all servers wrote. Without the store it is kept, and written later; who is over quota is then reckoned
+// from what the store said last and what was counted here since.
 //
 // Any thread, but for tick(): one that may call the store, one at a time.
 #pragma once
@@ -59,11 +60,23 @@ class RelayMeter {
   RelayMeterStats stats() const;
 
  private:
+  /// What the store said of a user.
+  struct Account {
+    std::int64_t period = 0;
+    RelayAccount relay;
+  };
   struct User {
     std::shared_ptr<relay::SharedRate> rate = std::make_shared<relay::SharedRate>();
     std::uint64_t unsaved_bytes = 0;
     std::size_t sessions = 0;
     bool over_quota = false;
+    std::optional<Account> account{};
+    std::uint64_t counted_bytes = 0;  ///< here, since `account`
+
+    void add(std::uint64_t bytes) {
+      unsaved_bytes += bytes;
+      counted_bytes += bytes;
+    }
   };
   struct Session {
     UserId user;
@@ -73,9 +86,13 @@ class RelayMeter {
 
   void count();
   bool write();
-  void enforce();
+  std::optional<std::set<UserId>> ask_who_is_over();
+  void enforce(const std::optional<std::set<UserId>>& over);
+  void refresh();
+  std::int64_t period() const;
+  bool is_exhausted(const User& user) const;
   void set_over_quota(User& user, bool over, Instant now);  // mutex_ held
-  std::optional<bool> ask(UserId user);
+  std::optional<Account> ask(UserId user);
 
   Services& services_;
   const RelayMeterSettings settings_;

@@ -112,6 +112,61 @@ TEST_F(RelayMeterTest, OverQuotaAUserIsSlowedDownOnAllSessionsAndServers) {
   EXPECT_EQ(rate->up.mbps(), 100);
 }
 
+TEST_F(RelayMeterTest, WithoutTheStoreWhoUsesUpAQuotaIsSlowedDownAllTheSame) {
+  begin(1'000);
+  const auto meter = make_meter(100);
+  ASSERT_TRUE(services().store.add_relay_usage(period(), {{alice_.id, 400}}));
+  const auto rate = meter->join(one_, alice_.id);
+  forwarded_[one_] = 100;
+  meter->tick();
+  *store_away_ = true;
+  forwarded_[one_] = 599;
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), 100);
+  forwarded_[one_] = 600;
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), 0.5);
+  EXPECT_TRUE(meter->is_over_quota(one_));
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), 0.5);
+  *store_away_ = false;
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), 0.5);
+  EXPECT_EQ(used(), 1'000u);
+}
+
+TEST_F(RelayMeterTest, WithoutTheStoreAQuotaThatWasRaisedBeforeIsStillTheRaisedOne) {
+  begin(1'000);
+  const auto meter = make_meter();
+  const auto rate = meter->join(one_, alice_.id);
+  forwarded_[one_] = 1'000;
+  meter->tick();
+  ASSERT_EQ(rate->up.mbps(), 0.5);
+  ASSERT_TRUE(services().store.set_relay_quota(alice_.id, 2'000));
+  meter->tick();
+  *store_away_ = true;
+  forwarded_[one_] = 1'999;
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), std::nullopt);
+  forwarded_[one_] = 2'000;
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), 0.5);
+}
+
+TEST_F(RelayMeterTest, WhoCameWithoutTheStoreIsAskedForWhenItIsBack) {
+  begin(1'000);
+  ASSERT_TRUE(services().store.add_relay_usage(period(), {{alice_.id, 500}}));
+  const auto meter = make_meter();
+  *store_away_ = true;
+  const auto rate = meter->join(one_, alice_.id);
+  *store_away_ = false;
+  meter->tick();
+  *store_away_ = true;
+  forwarded_[one_] = 500;
+  meter->tick();
+  EXPECT_EQ(rate->up.mbps(), 0.5);
+}
+
 TEST_F(RelayMeterTest, AQuotaOfOnesOwnComesFirst) {
   begin(1'000);
   const auto meter = make_meter();

@@ -7,6 +7,7 @@
 #include "bosonserver/server/overload_gate.h"
 #include "bosonserver/server/path_statistics.h"
 #include "bosonserver/server/relay_meter.h"
+#include "bosonserver/server/session_endings.h"
 #include "bosonserver/server/store_worker.h"
 #include "bosonserver/server/turn_desk.h"
 #include "bosonserver/stun/stun_server.h"
@@ -75,6 +76,13 @@ void add_meter(Samples& out, const RelayMeterStats& meter) {
             static_cast<double>(meter.unsaved_bytes));
   out.counter("higgs_relay_unmetered_links_total", "Links whose bytes are not counted for anybody, for a limit",
               static_cast<double>(meter.unmetered));
+}
+
+void add_endings(Samples& out, const SessionEndings& endings) {
+  out.gauge("higgs_relay_unsaved_sessions", "Ended sessions whose bytes are to be written to the store",
+            static_cast<double>(endings.waiting()));
+  out.counter("higgs_relay_lost_sessions_total", "Ended sessions whose bytes were not kept, for a limit",
+              static_cast<double>(endings.lost()));
 }
 
 void add_paths(Samples& out, const PathStatistics& paths) {
@@ -329,6 +337,7 @@ net::HttpResponse scrape(const net::HttpRequest& request, const ServerMetrics& m
   add_cache(out, sources.shared);
   add_relay(out, sources.relay.stats());
   add_meter(out, sources.meter.stats());
+  add_endings(out, sources.endings);
   add_paths(out, sources.paths);
   add_stun(out, sources.stun.stats());
   add_turn(out, sources.turn);

@@ -19,6 +19,7 @@ class OverloadGate;
 class PathStatistics;
 class RelayMeter;
 class RelayServer;
+class SessionEndings;
 class SharedState;
 class StunServer;
 class StoreWorker;
@@ -29,6 +30,7 @@ struct ScrapeSources {
   const SharedState& shared;
   const RelayServer& relay;
   const RelayMeter& meter;
+  const SessionEndings& endings;
   const PathStatistics& paths;
   const StunServer& stun;
   const TurnDesk& turn;
