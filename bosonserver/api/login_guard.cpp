@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "bosonserver/api/answers.h"
-#include "bosonserver/domain/lockout.h"
 
 namespace higgs::boson {
 
@@ -14,25 +13,35 @@ LoginGuard::LoginGuard(Call& call, std::string_view action, std::string_view use
       place_("address:" + call.address_bucket()),
       object_(proof.empty() ? account_ : account_ + " " + std::string(proof)) {}
 
-net::HttpResponse LoginGuard::locked(std::int64_t seconds) const {
-  audit("locked");
-  return later(429, "locked", "Too many failed logins", seconds);
+std::optional<net::HttpResponse> LoginGuard::refuse_locked() {
+  const auto account = locked_seconds(account_), place = locked_seconds(place_);
+  return refuse({account, place});
 }
 
-std::optional<net::HttpResponse> LoginGuard::refuse_locked() {
-  std::int64_t longest = 0;
-  for (const auto& subject : {account_, place_}) {
-    const auto state = call_.services.store.lockout(subject);
-    if (!state) return store_failure(state.error(), "account");
-    longest = std::max(longest, locked_for(*state, call_.seconds()));
+std::optional<net::HttpResponse> LoginGuard::refuse_after(Proof proof) {
+  if (proof == Proof::kIncomplete) return refuse_locked();
+  if (proof == Proof::kGood) {
+    const auto account = forget_failures(), place = locked_seconds(place_);
+    return refuse({account, place});
   }
-  if (longest == 0) return std::nullopt;
-  return locked(longest);
+  const auto policy = call_.services.settings.lockout;
+  // Many people may share an address: it is given more room than an account.
+  auto roomy = policy;
+  roomy.free_failures *= 4;
+  const auto account = count_failure(account_, policy), place = count_failure(place_, roomy);
+  return refuse({account, place});
+}
+
+/// For how long the subject is locked, by what is in the store.
+Result<std::int64_t> LoginGuard::locked_seconds(const std::string& subject) const {
+  const auto state = call_.services.store.lockout(subject);
+  if (!state) return state.error();
+  return locked_for(*state, call_.seconds());
 }
 
 /// Seconds for which the subject is locked; 0: it is not, and `change` was applied.
-Result<std::int64_t> LoginGuard::settle(const std::string& subject,
-                                        const std::function<Lockout(const Lockout&)>& change) {
+Result<std::int64_t> LoginGuard::change(const std::string& subject,
+                                        const std::function<Lockout(const Lockout&)>& change) const {
   std::int64_t seconds = 0;
   const auto after = call_.services.store.update_lockout(subject, [&](const Lockout& before) {
     seconds = locked_for(before, call_.seconds());
@@ -42,28 +51,27 @@ Result<std::int64_t> LoginGuard::settle(const std::string& subject,
   return seconds;
 }
 
-std::optional<net::HttpResponse> LoginGuard::refuse_after(Proof proof) {
-  const auto counted_by = [&](LockoutPolicy policy) {
-    return [this, policy](const Lockout& before) { return after_failure(before, policy, call_.seconds()); };
-  };
-  const auto kept = [](const Lockout& before) { return before; };
-  std::function<Lockout(const Lockout&)> of_account = kept, of_place = kept;
-  if (proof == Proof::kWrong) {
-    // Many people may share an address: it is given more room than an account.
-    auto roomy = call_.services.settings.lockout;
-    roomy.free_failures *= 4;
-    of_account = counted_by(call_.services.settings.lockout);
-    of_place = counted_by(roomy);
-  } else if (proof == Proof::kGood) {
-    of_account = [](const Lockout&) { return Lockout{}; };
+Result<std::int64_t> LoginGuard::count_failure(const std::string& subject, const LockoutPolicy& policy) const {
+  return change(subject, [&](const Lockout& before) { return after_failure(before, policy, call_.seconds()); });
+}
+
+Result<std::int64_t> LoginGuard::forget_failures() const {
+  // Mostly there are none, and then nobody waits for the account's lock.
+  const auto state = call_.services.store.lockout(account_);
+  if (!state) return state.error();
+  if (*state == Lockout{}) return 0;
+  return change(account_, [](const Lockout&) { return Lockout{}; });
+}
+
+std::optional<net::HttpResponse> LoginGuard::refuse(std::initializer_list<Result<std::int64_t>> locks) const {
+  std::int64_t longest = 0;
+  for (const auto& seconds : locks) {
+    if (!seconds) return store_failure(seconds.error(), "account");
+    longest = std::max(longest, *seconds);
   }
-  const auto account = settle(account_, of_account);
-  if (!account) return store_failure(account.error(), "account");
-  const auto place = settle(place_, of_place);
-  if (!place) return store_failure(place.error(), "account");
-  const auto longest = std::max(*account, *place);
   if (longest == 0) return std::nullopt;
-  return locked(longest);
+  audit("locked");
+  return later(429, "locked", "Too many failed logins", longest);
 }
 
 net::HttpResponse LoginGuard::deny(std::string_view outcome, net::HttpResponse answer) {

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "bosonserver/api/call.h"
+#include "bosonserver/domain/lockout.h"
 
 namespace higgs::boson {
 
@@ -26,8 +28,8 @@ class LoginGuard {
   std::optional<net::HttpResponse> refuse_locked();
   /// To be asked when it is known what the try has shown, and before that is told or used. A wrong one is counted; a
   /// good one makes the account's failures forgotten (the address's are not: others may use it). 429 where other tries
-  /// have locked the account or the address since refuse_locked(), whatever this one has shown: many tries at once
-  /// learn no more than as many one after the other.
+  /// have locked the account or the address since refuse_locked(), whatever this one has shown: as many as come at once
+  /// learn no more than one after the other, but for those that are being counted at that very moment.
   std::optional<net::HttpResponse> refuse_after(Proof proof);
   /// What a wrong try is answered with: `answer`, unless refuse_after() has another; `outcome` is for the audit.
   net::HttpResponse deny(std::string_view outcome, net::HttpResponse answer);
@@ -36,8 +38,11 @@ class LoginGuard {
   void audit_own(std::string_view outcome) const { call_.audit_as(account_, action_, object_, outcome); }
 
  private:
-  net::HttpResponse locked(std::int64_t seconds) const;
-  Result<std::int64_t> settle(const std::string& subject, const std::function<Lockout(const Lockout&)>& change);
+  Result<std::int64_t> locked_seconds(const std::string& subject) const;
+  Result<std::int64_t> change(const std::string& subject, const std::function<Lockout(const Lockout&)>& change) const;
+  Result<std::int64_t> count_failure(const std::string& subject, const LockoutPolicy& policy) const;
+  Result<std::int64_t> forget_failures() const;
+  std::optional<net::HttpResponse> refuse(std::initializer_list<Result<std::int64_t>> locks) const;
 
   Call& call_;
   const std::string action_, account_, place_, object_;

@@ -53,13 +53,14 @@ constexpr std::chrono::milliseconds kStopGrace{2000};
 constexpr std::chrono::milliseconds kDrainPoll{20};
 constexpr std::size_t kStoreQueue = 1024, kPasswordQueue = 64, kScrapeQueue = 4;
 /// A client that logs in has waited long enough then to be told to come back.
-constexpr std::chrono::milliseconds kPasswordWait{2000};
+constexpr std::chrono::milliseconds kPasswordWait{4000};
 /// Tunnels first, then requests, then passwords: where processors are short, new work must not take them from what
 /// stands. A step of 5 is about a third of the time (sched(7)).
 constexpr int kControlNice = 10, kPasswordNice = 19;
-/// A storm of logins leaves three quarters of their threads' time to others, once it has lasted for this long.
+/// A storm of logins leaves three quarters of their threads' time to others. Two dozen that a pause of another server
+/// has held up are no storm, and come in time also where each takes a tenth of a second.
 constexpr double kPasswordRest = 3;
-constexpr std::chrono::milliseconds kPasswordBurst{1000};
+constexpr std::size_t kPasswordCrowd = 32;
 
 runtime::LockFile lock_state(const std::filesystem::path& directory) {
   if (const auto made = runtime::make_private_directory(directory); !made)
@@ -350,7 +351,7 @@ class BosonServer::Impl {
                                        .wait = kPasswordWait,
                                        .nice = kPasswordNice,
                                        .rest = kPasswordRest,
-                                       .burst = kPasswordBurst}};
+                                       .crowd = kPasswordCrowd}};
   // Whoever looks what is wrong does not wait behind it.
   runtime::BlockingPool scrape_pool{{.threads = 1, .queued = kScrapeQueue, .nice = kControlNice}};
   OverloadGate overload;

@@ -22,15 +22,15 @@ std::int64_t RelayMeter::period() const { return quota_period_at(unix_seconds(se
 
 /// nullopt: the store does not say.
 std::optional<RelayMeter::Account> RelayMeter::ask(UserId user) {
-  const auto now = period();
-  const auto account = services_.store.relay_account(user, now);
+  const auto month = period();
+  const auto account = services_.store.relay_account(user, month);
   if (!account) return std::nullopt;
-  return Account{now, *account};
+  return Account{month, *account};
 }
 
 /// By what is known without the store: nothing of a user whom it was never asked for, or not in this month.
-bool RelayMeter::is_exhausted(const User& user) const {
-  if (!user.account || user.account->period != period()) return false;
+bool RelayMeter::is_exhausted(const User& user, std::int64_t period) const {
+  if (!user.account || user.account->period != period) return false;
   auto relay = user.account->relay;
   relay.used_bytes += user.counted_bytes;
   return relay.is_exhausted(services_.settings.relay_quota_bytes);
@@ -53,7 +53,7 @@ std::shared_ptr<relay::SharedRate> RelayMeter::join(SessionId id, UserId user) {
   const auto [entry, added] = users_.try_emplace(user);
   if (added) {
     entry->second.account = account;
-    set_over_quota(entry->second, is_exhausted(entry->second), now);
+    set_over_quota(entry->second, is_exhausted(entry->second, period()), now);
   }
   auto& session = sessions_[id];
   if (session.user != user) {
@@ -124,12 +124,12 @@ bool RelayMeter::write() {
     for (const auto& [id, user] : users_)
       if (user.unsaved_bytes > 0) usage.push_back({id, user.unsaved_bytes});
   }
-  const auto now = period();
+  const auto month = period();
   for (std::size_t from = 0; from < usage.size(); from += kUsageBatch) {
     const auto last = std::min(usage.size(), from + kUsageBatch);
     const std::vector<RelayUsage> batch(usage.begin() + static_cast<std::ptrdiff_t>(from),
                                         usage.begin() + static_cast<std::ptrdiff_t>(last));
-    if (!services_.store.add_relay_usage(now, batch)) return false;
+    if (!services_.store.add_relay_usage(month, batch)) return false;
     const std::lock_guard lock(mutex_);
     for (const auto& [id, bytes] : batch) users_[id].unsaved_bytes -= bytes;
   }
@@ -138,11 +138,11 @@ bool RelayMeter::write() {
 
 /// nullopt: the store does not say.
 std::optional<std::set<UserId>> RelayMeter::ask_who_is_over() {
-  const auto now = period();
+  const auto month = period();
   std::set<UserId> over;
   std::optional<UserId> after;
   do {
-    const auto page = services_.store.users_over_quota(now, services_.settings.relay_quota_bytes, after, kMaxPage);
+    const auto page = services_.store.users_over_quota(month, services_.settings.relay_quota_bytes, after, kMaxPage);
     if (!page) return std::nullopt;
     over.insert(page->begin(), page->end());
     after = page->size() == kMaxPage ? std::optional(page->back()) : std::nullopt;
@@ -155,9 +155,10 @@ void RelayMeter::enforce(const std::optional<std::set<UserId>>& over) {
   std::vector<SessionId> turned_off;
   {
     const auto now = services_.clock().monotonic;
+    const auto month = period();
     const std::lock_guard lock(mutex_);
     for (auto& [id, user] : users_) {
-      const bool is_over = over ? over->contains(id) : user.over_quota || is_exhausted(user);
+      const bool is_over = over ? over->contains(id) : user.over_quota || is_exhausted(user, month);
       if (is_over != user.over_quota)
         runtime::log::info(is_over ? "a user's relay quota is used up" : "a user is within the relay quota again",
                            {{"user", to_string(id)}});
@@ -174,11 +175,12 @@ void RelayMeter::enforce(const std::optional<std::set<UserId>>& over) {
 void RelayMeter::refresh() {
   std::vector<UserId> wanted;
   {
-    const auto now = period();
+    const auto month = period();
     const std::lock_guard lock(mutex_);
     for (const auto& [id, user] : users_) {
-      const bool is_known = user.account && user.account->period == now;
-      if (wanted.size() < kUsageBatch && (!is_known || is_exhausted(user) != user.over_quota)) wanted.push_back(id);
+      const bool is_known = user.account && user.account->period == month;
+      if (wanted.size() < kUsageBatch && (!is_known || is_exhausted(user, month) != user.over_quota))
+        wanted.push_back(id);
     }
   }
   for (const auto& id : wanted) {

@@ -90,7 +90,7 @@ class RelayMeter {
   void enforce(const std::optional<std::set<UserId>>& over);
   void refresh();
   std::int64_t period() const;
-  bool is_exhausted(const User& user) const;
+  bool is_exhausted(const User& user, std::int64_t period) const;
   void set_over_quota(User& user, bool over, Instant now);  // mutex_ held
   std::optional<Account> ask(UserId user);
 

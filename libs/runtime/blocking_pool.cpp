@@ -95,12 +95,7 @@ class BlockingPool::Impl {
   void rest_from(std::chrono::nanoseconds work) {
     const auto now = Clock::now();
     std::unique_lock lock(mutex);
-    if (jobs.empty()) {
-      crowded_since.reset();
-      return;
-    }
-    if (!crowded_since) crowded_since = now;
-    if (now - *crowded_since < limits.burst) return;
+    if (jobs.size() <= limits.crowd) return;
     // In turn with the others, who rest as well: nobody takes a job that came meanwhile any earlier for it.
     const auto until = now + std::chrono::duration_cast<Clock::duration>(work * limits.rest);
     resting.wait_until(lock, until, [this] { return stopping; });
@@ -110,7 +105,6 @@ class BlockingPool::Impl {
   mutable std::mutex mutex;
   std::condition_variable wake, resting;
   std::deque<Job> jobs;
-  std::optional<Clock::time_point> crowded_since;  // calls have been left waiting each time that one ended
   std::uint64_t refused = 0;
   bool stopping = false;
   std::vector<std::thread> threads;

@@ -18,11 +18,10 @@ struct BlockingPoolLimits {
   /// While a call has waited longer than this for a thread, further ones are refused. 0: however long.
   std::chrono::milliseconds wait{0};
   int nice = 0;  ///< of the threads
-  /// While more calls wait, a thread rests after each for so many times the processor time that it took: all that is
-  /// asked of it leaves something of the processor to others.
+  /// While more than `crowd` calls wait, a thread rests after each for so many times the processor time that it took:
+  /// a storm of them leaves something of the processor to others, and a few that come together are served at once.
   double rest = 0;
-  /// Not before calls have waited for this long without a break: a few that come together are served at once.
-  std::chrono::milliseconds burst{0};
+  std::size_t crowd = 0;
 };
 
 class BlockingPool {
