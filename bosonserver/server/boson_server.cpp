@@ -348,10 +348,10 @@ class BosonServer::Impl {
   runtime::BlockingPool store_pool{{.threads = settings.store_threads, .queued = kStoreQueue, .nice = kControlNice}};
   runtime::BlockingPool password_pool{{.threads = settings.password_threads,
                                        .queued = kPasswordQueue,
-                                       .wait = kPasswordWait,
                                        .nice = kPasswordNice,
-                                       .rest = kPasswordRest,
-                                       .crowd = kPasswordCrowd}};
+                                       .crowd = kPasswordCrowd,
+                                       .wait = kPasswordWait,
+                                       .rest = kPasswordRest}};
   // Whoever looks what is wrong does not wait behind it.
   runtime::BlockingPool scrape_pool{{.threads = 1, .queued = kScrapeQueue, .nice = kControlNice}};
   OverloadGate overload;

@@ -57,7 +57,7 @@ class BlockingPool::Impl {
 
   bool full(Clock::time_point now) const {
     if (jobs.size() >= limits.queued) return true;
-    return limits.wait.count() > 0 && !jobs.empty() && now - jobs.front().since > limits.wait;
+    return limits.wait.count() > 0 && jobs.size() > limits.crowd && now - jobs.front().since > limits.wait;
   }
 
   /// False if there is no room; `job` is then untouched.

@@ -15,13 +15,15 @@ namespace higgs::runtime {
 struct BlockingPoolLimits {
   std::size_t threads = 4;
   std::size_t queued = 1024;
-  /// While a call has waited longer than this for a thread, further ones are refused. 0: however long.
-  std::chrono::milliseconds wait{0};
   int nice = 0;  ///< of the threads
-  /// While more than `crowd` calls wait, a thread rests after each for so many times the processor time that it took:
-  /// a storm of them leaves something of the processor to others, and a few that come together are served at once.
-  double rest = 0;
+
+  /// While more calls than this wait, the two below hold; a few that come together are served as fast as can be.
   std::size_t crowd = 0;
+  /// While one of them has waited longer than this for a thread, further ones are refused. 0: however long.
+  std::chrono::milliseconds wait{0};
+  /// A thread rests after each call for so many times the processor time that it took: a storm leaves something of the
+  /// processor to others.
+  double rest = 0;
 };
 
 class BlockingPool {
