@@ -90,13 +90,14 @@ Result<void> RedisPresence::set(const std::string& key, const std::string& value
 
 Result<void> RedisPresence::renew(const std::string& directory, const std::vector<std::string>& names,
                                   const std::string& value, std::chrono::milliseconds ttl) {
+  const auto path_of = [place = directory + "/"](const std::string& name) { return std::string(place).append(name); };
   for (const auto& name : names)
-    if (!presence_fits(directory + "/" + name, value)) return PresenceError::kTooLarge;
+    if (!presence_fits(path_of(name), value)) return PresenceError::kTooLarge;
   std::vector<RedisCommand> commands;
   for (std::size_t i = 0; i < names.size(); i += kRenewedTogether) {
     const std::span some(names.begin() + static_cast<std::ptrdiff_t>(i), std::min(kRenewedTogether, names.size() - i));
     RedisCommand command{{"EVAL", kRenew, std::to_string(1 + some.size()), index(directory)}, is_integer};
-    for (const auto& name : some) command.words.push_back(entry(directory + "/" + name));
+    for (const auto& name : some) command.words.push_back(entry(path_of(name)));
     for (auto& word : {value, std::to_string(ttl.count()), std::to_string(limits_.entries)})
       command.words.push_back(word);
     command.words.insert(command.words.end(), some.begin(), some.end());
