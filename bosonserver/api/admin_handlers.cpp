@@ -1,5 +1,4 @@
 // What operators do: admit and ban nodes, queue actions for them, read the audit.
-
 #include "api/account.h"
 #include "base/number.h"
 #include "bosonserver/api/answers.h"

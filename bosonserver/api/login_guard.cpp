@@ -39,13 +39,13 @@ Result<std::int64_t> LoginGuard::locked_seconds(const std::string& subject) cons
   return locked_for(*state, call_.seconds());
 }
 
-/// Seconds for which the subject is locked; 0: it is not, and `change` was applied.
+/// Seconds for which the subject is locked; 0: it is not, and what `make` makes of it is kept.
 Result<std::int64_t> LoginGuard::change(const std::string& subject,
-                                        const std::function<Lockout(const Lockout&)>& change) const {
+                                        const std::function<Lockout(const Lockout&)>& make) const {
   std::int64_t seconds = 0;
   const auto after = call_.services.store.update_lockout(subject, [&](const Lockout& before) {
     seconds = locked_for(before, call_.seconds());
-    return seconds > 0 ? before : change(before);
+    return seconds > 0 ? before : make(before);
   });
   if (!after) return after.error();
   return seconds;

@@ -39,7 +39,7 @@ class LoginGuard {
 
  private:
   Result<std::int64_t> locked_seconds(const std::string& subject) const;
-  Result<std::int64_t> change(const std::string& subject, const std::function<Lockout(const Lockout&)>& change) const;
+  Result<std::int64_t> change(const std::string& subject, const std::function<Lockout(const Lockout&)>& make) const;
   Result<std::int64_t> count_failure(const std::string& subject, const LockoutPolicy& policy) const;
   Result<std::int64_t> forget_failures() const;
   std::optional<net::HttpResponse> refuse(std::initializer_list<Result<std::int64_t>> locks) const;
